@@ -1,0 +1,29 @@
+//! The vocabulary of the exchange: units, commands, events, reject reasons, frames, and who may say what.
+//!
+//! Architecture invariant: nothing here reads a clock, a file or a socket, holds state between calls, or knows a float.
+
+// Frames are viewed in place, so the wire's byte order must be the machine's.
+#[cfg(target_endian = "big")]
+compile_error!("frames are little-endian views: this machine is big-endian");
+
+mod choice;
+mod command;
+mod event;
+mod frame;
+mod meta;
+mod reject;
+mod role;
+mod session;
+mod transfer;
+mod units;
+
+pub use choice::*;
+pub use command::*;
+pub use event::*;
+pub use frame::*;
+pub use meta::{Field, Message, Shape, WireType};
+pub use reject::RejectReason;
+pub use role::{HouseOnly, Rule, is_urgent, needs_approval, rule};
+pub use session::*;
+pub use transfer::{Bucket, Place, Transfer, Transfers};
+pub use units::*;
