@@ -1,0 +1,3 @@
+//! Room engine.
+
+pub mod oracle;
