@@ -1,0 +1,5 @@
+//! What speed is measured with: the flows, and the data of other people that they and the conformance checks read.
+
+pub mod data;
+pub mod flow;
+pub mod lobster;
