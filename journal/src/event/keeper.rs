@@ -1,0 +1,177 @@
+//! What runs beside the event writer: pages made writable ahead of it, finished pages synced behind it.
+
+use crate::bytes::{narrow, wide};
+use crate::memory::{Map, PAGE};
+use crate::pool::{SegmentPool, lock};
+use crate::storage::StorageFile;
+use crate::{Error, Seq};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// How far ahead of the writer pages are made writable, bytes.
+const AHEAD: u64 = 4 << 20;
+
+/// Up to where the event journal is whole: a byte position counted over all segments, always at the end of a
+/// command. The writer stores it, readers load it. It has two cache lines to itself.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct EventPosition(AtomicU64);
+
+impl EventPosition {
+    /// The position now; all bytes below it may be read.
+    pub(crate) fn load(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Publishes everything below `position`.
+    pub(crate) fn store(&self, position: u64) {
+        assert!(
+            position >= self.0.load(Ordering::Relaxed),
+            "what was published is not taken back"
+        );
+        self.0.store(position, Ordering::Release);
+    }
+}
+
+/// A segment that is, or was lately, written.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) name: String,
+    pub(crate) file: Arc<dyn StorageFile>,
+    pub(crate) map: Arc<Map>,
+    /// Position of its first byte.
+    pub(crate) base: u64,
+}
+
+/// Segments with bytes that are not synced, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct LiveSegments {
+    segments: Mutex<VecDeque<Live>>,
+    synced: AtomicU64,
+    /// Held while syncing: two syncs of one range would each believe the other's errors.
+    syncing: Mutex<()>,
+}
+
+impl LiveSegments {
+    pub(crate) fn push(&self, live: Live) {
+        let mut segments = lock(&self.segments);
+        if segments.capacity() == 0 {
+            segments.reserve(64);
+        }
+        segments.push_back(live);
+    }
+
+    /// Syncs all bytes below a position. The writer may go on above it meanwhile.
+    pub(crate) fn sync_to(&self, position: u64) -> Result<(), Error> {
+        let _one = lock(&self.syncing);
+        loop {
+            let Some((name, file, map, base)) = self.oldest() else {
+                return Ok(());
+            };
+            let from = self.synced.load(Ordering::Acquire).max(base);
+            let end = base + wide(map.length());
+            // A finished segment is synced whole: its epoch table changed after its first pages were synced.
+            let sealed = position >= end;
+            let (first, last) = if sealed { (base, end) } else { (from, position) };
+            if first < last {
+                let range = narrow(first - base)..narrow(last - base);
+                let synced = file.sync_map(&map, range);
+                synced.map_err(|source| {
+                    Error::io(&name, "syncing events", (first - base, Seq::ZERO), source)
+                })?;
+                self.synced.store(last, Ordering::Release);
+            }
+            if !sealed {
+                return Ok(());
+            }
+            lock(&self.segments).pop_front();
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "taken apart at once by the one caller")]
+    fn oldest(&self) -> Option<(String, Arc<dyn StorageFile>, Arc<Map>, u64)> {
+        let segments = lock(&self.segments);
+        let live = segments.front()?;
+        Some((
+            live.name.clone(),
+            Arc::clone(&live.file),
+            Arc::clone(&live.map),
+            live.base,
+        ))
+    }
+
+    /// Makes pages from `from` up to `to` writable, as far as they lie in segments being written.
+    fn populate(&self, from: u64, to: u64) {
+        let maps: Vec<(Arc<Map>, u64)> = lock(&self.segments)
+            .iter()
+            .map(|live| (Arc::clone(&live.map), live.base))
+            .collect();
+        for (map, base) in maps {
+            let end = base + wide(map.length());
+            let (first, last) = (from.clamp(base, end), to.clamp(base, end));
+            if first < last {
+                let page = narrow(first - base) / PAGE * PAGE;
+                map.populate(page..narrow(last - base));
+            }
+        }
+    }
+}
+
+/// The helper of an event writer. One thread calls [`EventKeeper::keep`] every few milliseconds.
+#[derive(Debug)]
+pub struct EventKeeper {
+    pool: Arc<SegmentPool>,
+    position: Arc<EventPosition>,
+    live: Arc<LiveSegments>,
+    populated: u64,
+}
+
+impl EventKeeper {
+    pub(crate) fn new(pool: Arc<SegmentPool>, position: Arc<EventPosition>, live: Arc<LiveSegments>) -> Self {
+        Self {
+            pool,
+            position,
+            live,
+            populated: 0,
+        }
+    }
+
+    /// Makes the next pages writable, prepares a segment if one is wanting, and syncs the pages that the
+    /// writer has left. The page it is in is left alone: a page under write-back stalls whoever stores into it.
+    ///
+    /// A full disk is no error here: it shows in [`SegmentPool::is_low_on_space`], and preparing is tried again
+    /// at the next call.
+    ///
+    /// # Errors
+    /// [`Error::Io`] of a sync, or of preparing: fatal.
+    pub fn keep(&mut self) -> Result<(), Error> {
+        self.prepare_ahead()?;
+        let page = wide(PAGE);
+        self.live.sync_to(self.position.load() / page * page)
+    }
+
+    /// The first half of [`EventKeeper::keep`]: everything but the sync.
+    ///
+    /// # Errors
+    /// [`Error::Io`] of preparing: fatal.
+    pub fn prepare_ahead(&mut self) -> Result<(), Error> {
+        let position = self.position.load();
+        let to = position + AHEAD;
+        // In steps of a quarter, so that most calls do nothing.
+        if to >= self.populated + AHEAD / 4 {
+            self.live.populate(self.populated.max(position), to);
+            self.populated = to;
+        }
+        match self.pool.prepare() {
+            Ok(_) | Err(Error::NoSpace { .. }) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Position up to which all events are on the disk, bytes over all segments.
+    #[must_use]
+    pub fn synced(&self) -> u64 {
+        self.live.synced.load(Ordering::Acquire)
+    }
+}

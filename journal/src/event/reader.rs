@@ -1,0 +1,288 @@
+//! The reader of the event journal: walks events up to the published position, beside the writer.
+//!
+//! # Cost
+//! An event is a slice of the mapping. The published position is loaded only when the last one known is reached.
+//! Segments are mapped once, when first reached. A seek reads at most one epoch: 1,024 commands.
+
+use super::keeper::EventPosition;
+use super::layout::{
+    EventHeaderState, EventSegmentHeader, HEADER, ROOM, Record, epoch_of, records_at, slot_at, table_slots,
+};
+use crate::bytes::{narrow, wide};
+use crate::frame::{cursor_of, is_last_event};
+use crate::memory::Map;
+use crate::names::{Kind, segment_name};
+use crate::storage::{Access, Storage};
+use crate::{Error, EventCursor, SegmentNumber, Seq};
+use std::sync::Arc;
+
+/// Walks the events.
+#[derive(Debug)]
+pub struct EventReader {
+    storage: Arc<dyn Storage>,
+    position: Arc<EventPosition>,
+    /// The position as last loaded.
+    limit: u64,
+    segments: Vec<ReadSegment>,
+    /// Place in `segments` of the current one.
+    current: usize,
+    offset: usize,
+    /// The event that comes next, once it is published.
+    due: EventCursor,
+}
+
+#[derive(Debug)]
+struct ReadSegment {
+    name: String,
+    map: Map,
+    header: EventSegmentHeader,
+}
+
+impl EventReader {
+    /// Opens the journal before its first event. `position` comes from the writer of this process, or from
+    /// [`crate::EventsAtRest`].
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(storage: Arc<dyn Storage>, position: Arc<EventPosition>) -> Result<Self, Error> {
+        let due = EventCursor {
+            seq: Seq(1),
+            index: 0,
+        };
+        Ok(Self {
+            storage,
+            position,
+            limit: 0,
+            segments: Vec::with_capacity(64),
+            current: 0,
+            offset: 0,
+            due,
+        })
+    }
+
+    /// The event that [`EventReader::next_event`] will return, as soon as it is published.
+    #[must_use]
+    pub fn cursor(&self) -> EventCursor {
+        self.due
+    }
+
+    /// The next event, or `None` when all that is published was read.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Io`], [`Error::MissingSegment`].
+    pub fn next_event(&mut self) -> Result<Option<&[u8]>, Error> {
+        loop {
+            if !self.is_published()? {
+                return Ok(None);
+            }
+            let segment = &self.segments[self.current];
+            let size = segment.map.length();
+            let end = size.min(narrow(self.limit - wide(self.current) * wide(size)));
+            let record = Record::read(segment.map.bytes(self.offset..end));
+            let at = (wide(self.offset), self.due.seq);
+            match record {
+                Some(Record::Event(frame)) if cursor_of(frame) == self.due => {
+                    let length = frame.len();
+                    self.due = after(self.due, is_last_event(frame));
+                    let start = self.offset;
+                    self.offset += length;
+                    return Ok(Some(self.segments[self.current].map.bytes(start..start + length)));
+                }
+                Some(Record::Event(_)) | None => {
+                    return Err(Error::corrupt(
+                        &segment.name,
+                        at,
+                        "the event that should stand here does not",
+                    ));
+                }
+                Some(closing @ (Record::Check(_) | Record::Epoch(_))) => self.offset += closing.length(),
+            }
+        }
+    }
+
+    /// Goes to the first event of a command, backwards or forwards. A command that is not published yet is
+    /// accepted if it is the next one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it lies beyond the next one to be published; [`Error::Corrupt`], [`Error::Io`].
+    pub fn seek(&mut self, to: Seq) -> Result<(), Error> {
+        self.limit = self.position.load();
+        self.map_up_to_limit()?;
+        let start = EventCursor { seq: to, index: 0 };
+        let after = self
+            .segments
+            .partition_point(|segment| segment.header.first <= start);
+        let Some(place) = after.checked_sub(1) else {
+            // Nothing is published: the first event is the next.
+            (self.current, self.offset, self.due) = (
+                0,
+                0,
+                EventCursor {
+                    seq: Seq(1),
+                    index: 0,
+                },
+            );
+            return if to == Seq(1) {
+                Ok(())
+            } else {
+                Err(self.not_found(to))
+            };
+        };
+        self.stand_before(place, to);
+        while self.due < start {
+            if self.next_event()?.is_none() {
+                return Err(self.not_found(to));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stands at the nearest known place at or before a command: the start of its epoch, or of the segment.
+    fn stand_before(&mut self, place: usize, to: Seq) {
+        let segment = &self.segments[place];
+        let size = segment.map.length();
+        (self.current, self.offset, self.due) = (place, records_at(size), segment.header.first);
+        let slot = epoch_of(to).checked_sub(segment.header.first_epoch()).map(narrow);
+        let Some(slot) = slot.filter(|slot| *slot < table_slots(size)) else {
+            return;
+        };
+        let offset = narrow(u64::from(segment.map.load_u32(slot_at(slot))));
+        let due = EventCursor {
+            seq: Seq(epoch_of(to) * super::layout::EPOCH_COMMANDS + 1),
+            index: 0,
+        };
+        let published = narrow((self.limit - wide(place) * wide(size)).min(wide(size)));
+        // The table is a hint that recovery mends; what it points to has to be the event it promises.
+        if (records_at(size)..published).contains(&offset)
+            && let Some(Record::Event(frame)) = Record::read(segment.map.bytes(offset..published))
+            && cursor_of(frame) == due
+        {
+            (self.offset, self.due) = (offset, due);
+        }
+    }
+
+    /// Whether there is a record to read; goes to the next segment where the current one is full.
+    fn is_published(&mut self) -> Result<bool, Error> {
+        if self.segments.is_empty() {
+            self.limit = self.position.load();
+            if self.limit == 0 {
+                return Ok(false);
+            }
+            self.map_next()?;
+            self.offset = records_at(self.segments[0].map.length());
+        }
+        let size = self.segments[self.current].map.length();
+        if self.at() >= self.limit {
+            self.limit = self.position.load();
+            if self.at() >= self.limit {
+                return Ok(false);
+            }
+        }
+        // Between events only: what closes a command always stands behind its last event.
+        let full = size - self.offset < ROOM && self.at_event();
+        if full {
+            if wide(self.current + 1) * wide(size) >= self.limit {
+                return Ok(false);
+            }
+            if self.current + 1 == self.segments.len() {
+                self.map_next()?;
+            }
+            self.current += 1;
+            self.offset = records_at(size);
+        }
+        Ok(true)
+    }
+
+    /// Whether an event, not what closes a command, is due at the current place.
+    fn at_event(&self) -> bool {
+        let segment = &self.segments[self.current];
+        let size = segment.map.length();
+        let end = narrow((self.limit - wide(self.current) * wide(size)).min(wide(size)));
+        !matches!(
+            Record::read(segment.map.bytes(self.offset..end)),
+            Some(Record::Check(_) | Record::Epoch(_))
+        )
+    }
+
+    fn at(&self) -> u64 {
+        let size = self.segments[self.current].map.length();
+        wide(self.current) * wide(size) + wide(self.offset)
+    }
+
+    fn map_up_to_limit(&mut self) -> Result<(), Error> {
+        loop {
+            let mapped: u64 = self
+                .segments
+                .iter()
+                .map(|segment| wide(segment.map.length()))
+                .sum();
+            if self.limit <= mapped {
+                return Ok(());
+            }
+            self.map_next()?;
+        }
+    }
+
+    /// Maps the segment after the last one mapped, whose header is published.
+    fn map_next(&mut self) -> Result<(), Error> {
+        let number = SegmentNumber(wide(self.segments.len()) + 1);
+        let name = segment_name(Kind::Event, number);
+        let file = self.storage.open(&name, Access::ReadOnly);
+        let map = file
+            .and_then(|file| file.map())
+            .map_err(|e| Error::io(&name, "mapping", (0, self.due.seq), e))?;
+        if map.length() < HEADER {
+            return Err(Error::corrupt(
+                &name,
+                (0, self.due.seq),
+                "it is shorter than a header",
+            ));
+        }
+        match EventSegmentHeader::read(&name, map.bytes(0..HEADER))? {
+            EventHeaderState::Valid(header) if header.number == number => {
+                self.segments.push(ReadSegment { name, map, header });
+                Ok(())
+            }
+            EventHeaderState::Valid(_) | EventHeaderState::Blank | EventHeaderState::Bad => {
+                Err(Error::corrupt(
+                    &name,
+                    (0, self.due.seq),
+                    "the segment that should follow has another header",
+                ))
+            }
+        }
+    }
+
+    fn not_found(&self, seq: Seq) -> Error {
+        let last = Seq(self.due.seq.0.saturating_sub(1));
+        Error::NotFound {
+            seq,
+            file: self.storage.place().to_owned(),
+            first: Seq(1),
+            last,
+        }
+    }
+
+    /// Segment and offset of the next record, for messages.
+    pub(crate) fn place(&self) -> (SegmentNumber, u64) {
+        (SegmentNumber(wide(self.current) + 1), wide(self.offset))
+    }
+
+    pub(crate) fn limit(&self) -> Arc<EventPosition> {
+        Arc::clone(&self.position)
+    }
+}
+
+fn after(cursor: EventCursor, last: bool) -> EventCursor {
+    if last {
+        EventCursor {
+            seq: cursor.seq.next(),
+            index: 0,
+        }
+    } else {
+        EventCursor {
+            seq: cursor.seq,
+            index: cursor.index.wrapping_add(1),
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Which part of an event journal's bytes is whole: reads, decides, changes nothing.
+
+use super::hasher::EventHasher;
+use super::layout::{
+    EpochRecord, EventHeaderState, EventSegmentHeader, ROOM, Record, ends_epoch, epoch_of, records_at,
+    slot_at, starts_epoch, table_slots,
+};
+use crate::bytes::{narrow, u32_at, wide};
+use crate::checksum::Crc32c;
+use crate::frame::{cursor_of, is_last_event};
+use crate::names::{Kind, segment_name};
+use crate::{ChainHash, Error, EventCursor, JournalId, SegmentNumber, Seq};
+
+/// One segment file, as it was found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventView<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) number: SegmentNumber,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// A place among the views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) view: usize,
+    pub(crate) offset: usize,
+}
+
+/// The whole part of an event journal.
+#[derive(Debug)]
+pub(crate) struct EventScan {
+    pub(crate) id: Option<JournalId>,
+    /// Where the whole part ends; `None` when not even the first header is valid.
+    pub(crate) end: Option<Place>,
+    pub(crate) last_seq: Seq,
+    pub(crate) hasher: EventHasher,
+    pub(crate) epoch_events: u64,
+    /// Slots of epoch tables as they should be: view, slot, offset of the epoch's first record.
+    pub(crate) epochs: Vec<(usize, usize, usize)>,
+    /// The last command with a whole, checked set of events anywhere, also behind a hole.
+    pub(crate) surviving: Seq,
+}
+
+/// Reads the views of one journal.
+pub(crate) struct Walker<'a> {
+    views: &'a [EventView<'a>],
+    headers: Vec<EventHeaderState>,
+}
+
+/// A command's events, checked.
+#[derive(Clone, Copy, Debug)]
+struct CheckedCommand {
+    first: Place,
+    /// After its check and, where one is due, the epoch record.
+    after: Place,
+    epoch: Option<EpochRecord>,
+}
+
+/// Reads all segments.
+///
+/// # Errors
+/// What cannot be a crash's doing: [`Error::Foreign`], [`Error::Misnamed`], [`Error::MissingSegment`],
+/// [`Error::NewerVersion`], [`Error::WrongSize`], and [`Error::Corrupt`] for a checked epoch whose chain is wrong.
+pub(crate) fn scan(views: &[EventView<'_>], id: JournalId, fresh_size: u64) -> Result<EventScan, Error> {
+    let walker = Walker {
+        views,
+        headers: check_headers(views, id, fresh_size)?,
+    };
+    let mut scan = EventScan {
+        id: None,
+        end: None,
+        last_seq: Seq::ZERO,
+        hasher: EventHasher::new(id),
+        epoch_events: 0,
+        epochs: Vec::new(),
+        surviving: Seq::ZERO,
+    };
+    if let Some(EventHeaderState::Valid(header)) = walker.headers.first() {
+        let begins = header.first
+            == EventCursor {
+                seq: Seq(1),
+                index: 0,
+            }
+            && header.chain == scan.hasher.chain();
+        if !begins {
+            let what = "its header does not begin a journal";
+            return Err(Error::corrupt(views[0].name, (0, Seq(1)), what));
+        }
+        scan.id = Some(header.id);
+        let mut at = Place {
+            view: 0,
+            offset: records_at(views[0].bytes.len()),
+        };
+        while let Some(command) = walker.command(at, scan.last_seq.next()) {
+            scan.take(&walker, &command)?;
+            at = command.after;
+        }
+        scan.end = Some(at);
+    }
+    scan.surviving = walker.surviving_after(scan.end).max(scan.last_seq);
+    Ok(scan)
+}
+
+fn check_headers(
+    views: &[EventView<'_>],
+    expected: JournalId,
+    fresh_size: u64,
+) -> Result<Vec<EventHeaderState>, Error> {
+    let mut headers = Vec::with_capacity(views.len());
+    let mut size = None;
+    for view in views {
+        let state = EventSegmentHeader::read(view.name, view.bytes)?;
+        if let EventHeaderState::Valid(header) = state {
+            let (file, seq) = (view.name.to_owned(), header.first.seq);
+            if header.id != expected {
+                return Err(Error::Foreign {
+                    file,
+                    found: header.id,
+                    expected,
+                    seq,
+                });
+            }
+            if header.number != view.number {
+                return Err(Error::Misnamed {
+                    file,
+                    found: header.number,
+                    named: view.number,
+                    seq,
+                });
+            }
+            size.get_or_insert(header.segment_size);
+        }
+        headers.push(state);
+    }
+    let size = size.unwrap_or(fresh_size);
+    let mut due = SegmentNumber::FIRST;
+    for view in views {
+        if view.number != due {
+            let file = segment_name(Kind::Event, due);
+            return Err(Error::MissingSegment {
+                file,
+                number: due,
+                seq: Seq::ZERO,
+            });
+        }
+        if wide(view.bytes.len()) != size {
+            return Err(Error::WrongSize {
+                file: view.name.to_owned(),
+                found: wide(view.bytes.len()),
+                expected: size,
+            });
+        }
+        due = due.next();
+    }
+    Ok(headers)
+}
+
+impl EventScan {
+    /// Adds a command whose check holds.
+    fn take(&mut self, walker: &Walker<'_>, command: &CheckedCommand) -> Result<(), Error> {
+        let seq = self.last_seq.next();
+        walker.check_chain(command, (seq, self.hasher.chain()))?;
+        if starts_epoch(seq) {
+            let first = command.first;
+            if let EventHeaderState::Valid(header) = walker.headers[first.view] {
+                let slot = narrow(epoch_of(seq) - header.first_epoch());
+                self.epochs.push((first.view, slot, first.offset));
+            }
+        }
+        let (mut at, mut due) = (command.first, EventCursor { seq, index: 0 });
+        loop {
+            let event = walker
+                .place_of_event(at, due)
+                .and_then(|place| walker.record(place));
+            let Some((Record::Event(frame), next)) = event else {
+                unreachable!("the command was walked before, up to its last event")
+            };
+            self.hasher.add(frame);
+            self.epoch_events += 1;
+            if is_last_event(frame) {
+                break;
+            }
+            due.index += 1;
+            at = next;
+        }
+        if let Some(epoch) = command.epoch {
+            let there = (self.hasher.close_epoch(), self.epoch_events);
+            if (epoch.chain, epoch.events) != there {
+                let what = format!(
+                    "the epoch's chain is {}, its events give {}",
+                    epoch.chain, there.0
+                );
+                let file = walker.views[command.after.view].name;
+                return Err(Error::corrupt(file, (wide(command.after.offset), seq), what));
+            }
+            self.epoch_events = 0;
+        }
+        self.last_seq = seq;
+        Ok(())
+    }
+}
+
+impl<'a> Walker<'a> {
+    /// The record at a place and the place after it; goes to the next segment where one is full.
+    fn record(&self, at: Place) -> Option<(Record<'a>, Place)> {
+        let bytes = self.views.get(at.view)?.bytes;
+        let record = Record::read(bytes.get(at.offset..)?)?;
+        Some((
+            record,
+            Place {
+                view: at.view,
+                offset: at.offset + record.length(),
+            },
+        ))
+    }
+
+    /// Where the event `due` is written: here, or at the start of the next segment.
+    fn place_of_event(&self, at: Place, due: EventCursor) -> Option<Place> {
+        let size = self.views.get(at.view)?.bytes.len();
+        if size.checked_sub(at.offset)? >= ROOM {
+            return Some(at);
+        }
+        match self.headers.get(at.view + 1)? {
+            EventHeaderState::Valid(header) if header.first == due => Some(Place {
+                view: at.view + 1,
+                offset: records_at(size),
+            }),
+            EventHeaderState::Valid(_) | EventHeaderState::Blank | EventHeaderState::Bad => None,
+        }
+    }
+
+    /// The command `seq` at a place, if all its events, its check and the epoch record due are whole.
+    fn command(&self, at: Place, seq: Seq) -> Option<CheckedCommand> {
+        let mut due = EventCursor { seq, index: 0 };
+        let first = self.place_of_event(at, due)?;
+        let mut sum = Crc32c::new();
+        let mut at = first;
+        loop {
+            at = self.place_of_event(at, due)?;
+            let (Record::Event(frame), next) = self.record(at)? else {
+                return None;
+            };
+            if cursor_of(frame) != due {
+                return None;
+            }
+            sum.update(frame);
+            at = next;
+            if is_last_event(frame) {
+                break;
+            }
+            due.index = due.index.checked_add(1)?;
+        }
+        let (Record::Check(check), mut after) = self.record(at)? else {
+            return None;
+        };
+        if check != sum.value() {
+            return None;
+        }
+        let mut epoch = None;
+        if ends_epoch(seq) {
+            let (Record::Epoch(record), next) = self.record(after)? else {
+                return None;
+            };
+            if record.last_seq != seq {
+                return None;
+            }
+            (epoch, after) = (Some(record), next);
+        }
+        Some(CheckedCommand { first, after, epoch })
+    }
+
+    /// Segments that begin within or before a command carry the chain of the epochs closed before it.
+    fn check_chain(&self, command: &CheckedCommand, (seq, chain): (Seq, ChainHash)) -> Result<(), Error> {
+        for view in command.first.view..=command.after.view {
+            let begins_here =
+                view > command.first.view || command.first.offset == records_at(self.views[view].bytes.len());
+            if let EventHeaderState::Valid(header) = self.headers[view]
+                && begins_here
+                && header.chain != chain
+            {
+                let what = "the chain in its header does not continue the segment before";
+                return Err(Error::corrupt(self.views[view].name, (0, seq), what));
+            }
+        }
+        Ok(())
+    }
+
+    /// The last command that can be read whole behind the end: pages reach the disk in any order, so one that is
+    /// missing says nothing of those after it. Only starts of epochs and segments can be found without reading
+    /// what is before them. A torn page makes no false witness: order, lengths and the check must all agree.
+    fn surviving_after(&self, end: Option<Place>) -> Seq {
+        let mut surviving = Seq::ZERO;
+        let mut reached = end;
+        for view in end.map_or(0, |end| end.view)..self.views.len() {
+            let EventHeaderState::Valid(header) = self.headers[view] else {
+                continue;
+            };
+            for (mut seq, mut at) in self.starts(view, &header) {
+                if reached.is_some_and(|reached| at < reached) {
+                    continue;
+                }
+                while let Some(command) = self.command(at, seq) {
+                    surviving = surviving.max(seq);
+                    at = command.after;
+                    seq = seq.next();
+                }
+                reached = Some(at);
+            }
+        }
+        surviving
+    }
+
+    /// Places in a segment where a known command should begin.
+    fn starts(&self, view: usize, header: &EventSegmentHeader) -> Vec<(Seq, Place)> {
+        let bytes = self.views[view].bytes;
+        let mut starts = Vec::new();
+        if header.first.index == 0 {
+            starts.push((
+                header.first.seq,
+                Place {
+                    view,
+                    offset: records_at(bytes.len()),
+                },
+            ));
+        }
+        for slot in 0..table_slots(bytes.len()) {
+            let offset = narrow(u64::from(u32_at(bytes, slot_at(slot))));
+            let epoch = header.first_epoch().checked_add(wide(slot));
+            let seq = epoch
+                .and_then(|epoch| epoch.checked_mul(1024)?.checked_add(1))
+                .map(Seq);
+            if let Some(seq) = seq
+                && (records_at(bytes.len())..bytes.len()).contains(&offset)
+                && offset.is_multiple_of(8)
+            {
+                starts.push((seq, Place { view, offset }));
+            }
+        }
+        starts
+    }
+}

@@ -1,0 +1,38 @@
+//! The two journals of the exchange: what was said (commands), and what followed (events).
+//!
+//! A journal is a folder of numbered segments. It knows of a frame only its length, its sequence, its time and
+//! its index; never what it means. `docs/journal-format.md` has the bytes, and why a crash is safe at each step.
+
+mod bytes;
+mod checksum;
+mod command;
+mod error;
+mod event;
+mod file_storage;
+pub mod frame;
+mod memory;
+mod names;
+mod pool;
+pub mod simulated;
+mod storage;
+mod unit;
+
+pub use command::layout::COMMAND_FORMAT;
+pub use command::reader::{CommandReader, Verify};
+pub use command::recovery::{CommandReport, CommandSettings, UnrecoveredJournal, UnrecoveredSegment};
+pub use command::scan::{Cut, Segment};
+pub use command::writer::{Append, CommandJournal, Written};
+pub use error::Error;
+pub use event::hasher::EventHasher;
+pub use event::keeper::{EventKeeper, EventPosition};
+pub use event::layout::{EPOCH_COMMANDS, EVENT_FORMAT};
+pub use event::reader::EventReader;
+pub use event::recovery::{
+    EventRecovered, EventRecovery, EventReport, EventSettings, EventsAtRest, UnrecoveredEvents,
+};
+pub use file_storage::FileStorage;
+pub use memory::{AlignedBuffer, Map, PAGE};
+pub use pool::{Preparation, SegmentPool};
+pub use simulated::SimulatedDisk;
+pub use storage::{Access, Storage, StorageFile};
+pub use unit::{ChainHash, EventCursor, JournalId, SegmentNumber, Seq, Witness};

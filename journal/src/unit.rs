@@ -1,0 +1,104 @@
+//! The few words the journals speak in: sequence, identity, place, hash, witness.
+
+use std::fmt;
+
+/// Place of a command in the command journal, counted from 1; 0 stands for "before the first".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// Before the first command.
+    pub const ZERO: Self = Self(0);
+
+    /// The one after this.
+    ///
+    /// # Panics
+    /// At `u64::MAX`, which no journal reaches.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.checked_add(1).expect("2^64 commands are never journaled"))
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Names one journal for ever: 16 random bytes given by whoever creates it, in every segment's header.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct JournalId(pub [u8; 16]);
+
+/// Number of a segment, counted from 1 and continued without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentNumber(pub u64);
+
+impl SegmentNumber {
+    /// The first segment of a journal.
+    pub const FIRST: Self = Self(1);
+
+    /// The one after this.
+    ///
+    /// # Panics
+    /// At `u64::MAX`, which no journal reaches.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.checked_add(1).expect("2^64 segments are never written"))
+    }
+}
+
+impl fmt::Display for SegmentNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A SHA-256 value of a chain: it stands for everything before it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ChainHash(pub [u8; 32]);
+
+/// A place in the event journal: the event `index` of the command `seq`. (0, 0) is before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventCursor {
+    /// The command that caused the event.
+    pub seq: Seq,
+    /// The event's place among that command's events, from 0.
+    pub index: u16,
+}
+
+impl fmt::Display for EventCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}, {})", self.seq, self.index)
+    }
+}
+
+/// Something outside the command journal that names a command which therefore must be in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// The latest command it proves.
+    pub seq: Seq,
+    /// What it is, for the message: "a surviving event", "a snapshot", "the durable mark".
+    pub what: &'static str,
+}
+
+fn hexadecimal(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+macro_rules! shown_in_hexadecimal {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                hexadecimal(&self.0, f)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                hexadecimal(&self.0, f)
+            }
+        }
+    };
+}
+shown_in_hexadecimal!(JournalId);
+shown_in_hexadecimal!(ChainHash);
