@@ -96,15 +96,17 @@ fn compare(book: &mut dyn BookUnderTest, commands: u64, seed: u64) -> anyhow::Re
             );
         }
         if number % WHOLE_EVERY == 0 || number == commands {
-            tally.resting_max = tally.resting_max.max(whole(naive.as_ref(), book, number)?);
+            let resting = whole(naive.as_ref(), book, number)?;
+            tally.resting_max = tally.resting_max.max(resting.len());
+            orders.learn(resting);
         }
     }
     Ok(tally)
 }
 
-/// Compares every level and every order of both sides; tells how many orders rest.
-fn whole(naive: &dyn BookUnderTest, book: &dyn BookUnderTest, number: u64) -> anyhow::Result<usize> {
-    let mut resting = 0;
+/// Compares every level and every order of both sides; tells which orders rest.
+fn whole(naive: &dyn BookUnderTest, book: &dyn BookUnderTest, number: u64) -> anyhow::Result<Vec<u64>> {
+    let mut resting = Vec::new();
     for side in [Side::Buy, Side::Sell] {
         let (expected, found) = (naive.depth(side, usize::MAX), book.depth(side, usize::MAX));
         ensure!(
@@ -120,7 +122,7 @@ fn whole(naive: &dyn BookUnderTest, book: &dyn BookUnderTest, number: u64) -> an
             expected == found,
             "after command {number}: {side} queue, first difference {differs:?}"
         );
-        resting += expected.len();
+        resting.extend(expected.iter().map(|order| order.id));
     }
     Ok(resting)
 }

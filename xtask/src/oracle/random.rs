@@ -30,6 +30,10 @@ pub struct RandomOrders {
     placed: u64,
     /// Ticks from the centre within which prices are drawn now.
     width: u32,
+    /// Whether new orders keep to their own side of the centre now, so that a book builds up.
+    apart: bool,
+    /// Orders that rested a moment ago.
+    resting: Vec<u64>,
 }
 
 impl RandomOrders {
@@ -39,7 +43,14 @@ impl RandomOrders {
             draw: SplitMix64::new(seed),
             placed: 0,
             width: 2,
+            apart: false,
+            resting: Vec::new(),
         }
+    }
+
+    /// Learns which orders rest now, so that commands find them.
+    pub fn learn(&mut self, resting: Vec<u64>) {
+        self.resting = resting;
     }
 
     /// The next command.
@@ -47,15 +58,19 @@ impl RandomOrders {
         // Now and then the prices draw together, so that a wide book is swept, or apart, so that a new one forms.
         if self.draw.below(500) == 0 {
             self.width = [1, 2, 6, 40, 400][self.draw.index(5)];
+            self.apart = self.draw.below(2) == 0;
         }
-        match self.draw.below(100) {
-            0..60 => Command::Limit(self.order()),
-            60..75 => Command::Cancel { id: self.some_id() },
-            75..82 => Command::Reduce {
+        let orders = if self.apart { 85 } else { 60 };
+        if self.draw.below(100) < orders {
+            return Command::Limit(self.order());
+        }
+        match self.draw.below(40) {
+            0..15 => Command::Cancel { id: self.some_id() },
+            15..22 => Command::Reduce {
                 id: self.some_id(),
                 by: self.qty(),
             },
-            82..94 => Command::Replace {
+            22..34 => Command::Replace {
                 id: self.some_id(),
                 price: self.price(),
                 qty: self.qty(),
@@ -93,8 +108,12 @@ impl RandomOrders {
         }
     }
 
-    /// Mostly the id of a recent order, whether it rests or not; sometimes any; sometimes one never given.
+    /// Mostly the id of an order that rested a moment ago; else a recent one, whether it rests or not; sometimes
+    /// any; sometimes one never given.
     fn some_id(&mut self) -> u64 {
+        if !self.resting.is_empty() && self.draw.below(10) < 4 {
+            return self.resting[self.draw.index(self.resting.len())];
+        }
         let recent = self.placed.min(300);
         match self.draw.below(20) {
             0 => self.placed + 1_000_000_000 + u64::from(self.draw.below(10)),
