@@ -40,11 +40,25 @@ pub(crate) fn short(length: usize) -> u32 {
     u32::try_from(length).expect("a segment has less than 4 GiB, which the settings check")
 }
 
-/// Whether all bytes are zero, eight at a time.
+/// What zeroed bytes are compared with.
+static ZEROS: [u8; 4096] = [0; 4096];
+
+/// Whether all bytes are zero: by comparing memory, which is fast however this room is compiled.
 pub(crate) fn all_zero(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<64>();
-    words
+    bytes
+        .chunks(ZEROS.len())
+        .all(|chunk| *chunk == ZEROS[..chunk.len()])
+}
+
+/// Length up to the last byte that is not zero.
+pub(crate) fn used_length(bytes: &[u8]) -> usize {
+    let mut end = bytes.len();
+    // In strides first: a segment's end is mostly zeros.
+    while end >= 512 && all_zero(&bytes[end - 512..end]) {
+        end -= 512;
+    }
+    bytes[..end]
         .iter()
-        .all(|word| word.iter().fold(0, |sum, byte| sum | byte) == 0)
-        && rest.iter().all(|byte| *byte == 0)
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1)
 }

@@ -19,7 +19,9 @@ mod unit;
 
 pub use command::layout::COMMAND_FORMAT;
 pub use command::reader::{CommandReader, Verify};
-pub use command::recovery::{CommandReport, CommandSettings, UnrecoveredJournal, UnrecoveredSegment};
+pub use command::recovery::{
+    CommandReport, CommandSettings, UnrecoveredJournal, UnrecoveredSegment, inspect_image,
+};
 pub use command::scan::{Cut, Segment};
 pub use command::writer::{Append, CommandJournal, Written};
 pub use error::Error;
@@ -30,9 +32,11 @@ pub use event::reader::EventReader;
 pub use event::recovery::{
     EventRecovered, EventRecovery, EventReport, EventSettings, EventsAtRest, UnrecoveredEvents,
 };
+pub use event::writer::EventJournal;
 pub use file_storage::FileStorage;
 pub use memory::{AlignedBuffer, Map, PAGE};
 pub use pool::{Preparation, SegmentPool};
 pub use simulated::SimulatedDisk;
 pub use storage::{Access, Storage, StorageFile};
-pub use unit::{ChainHash, EventCursor, JournalId, SegmentNumber, Seq, Witness};
+pub use unit::{ChainHash, EventCursor, SegmentNumber, Witness};
+pub use xq_protocol::{JournalId, Seq};

@@ -1,34 +1,7 @@
-//! The few words the journals speak in: sequence, identity, place, hash, witness.
+//! The few words the journals speak in, besides the sequence: identity, place, hash, witness.
 
 use std::fmt;
-
-/// Place of a command in the command journal, counted from 1; 0 stands for "before the first".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Seq(pub u64);
-
-impl Seq {
-    /// Before the first command.
-    pub const ZERO: Self = Self(0);
-
-    /// The one after this.
-    ///
-    /// # Panics
-    /// At `u64::MAX`, which no journal reaches.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0.checked_add(1).expect("2^64 commands are never journaled"))
-    }
-}
-
-impl fmt::Display for Seq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-/// Names one journal for ever: 16 random bytes given by whoever creates it, in every segment's header.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct JournalId(pub [u8; 16]);
+use xq_protocol::Seq;
 
 /// Number of a segment, counted from 1 and continued without a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,23 +55,14 @@ pub struct Witness {
     pub what: &'static str,
 }
 
-fn hexadecimal(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+impl fmt::Display for ChainHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
-macro_rules! shown_in_hexadecimal {
-    ($name:ident) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                hexadecimal(&self.0, f)
-            }
-        }
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                hexadecimal(&self.0, f)
-            }
-        }
-    };
+impl fmt::Debug for ChainHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
-shown_in_hexadecimal!(JournalId);
-shown_in_hexadecimal!(ChainHash);

@@ -281,3 +281,25 @@ impl UnrecoveredJournal {
         ))
     }
 }
+
+/// Judges the bytes of one segment alone, as recovery would: for tests that damage thousands of copies, and for
+/// looking at a file that stands outside its folder.
+///
+/// # Errors
+/// Everything that recovery refuses.
+pub fn inspect_image(image: &[u8], number: u64, witnesses: &[Witness]) -> Result<CommandReport, Error> {
+    let number = SegmentNumber(number);
+    let name = segment_name(Kind::Command, number);
+    let view = View {
+        name: &name,
+        number,
+        bytes: image,
+    };
+    let expect = Expectation {
+        id: None,
+        first: number,
+        fresh_size: wide(image.len()),
+        witnesses,
+    };
+    scan(&[view], &expect).map(|scan| CommandReport::of(&scan))
+}

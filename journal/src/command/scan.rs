@@ -3,7 +3,7 @@
 use super::layout::{
     BATCH_HEADER, BLOCK_MAX, BLOCK_MIN, BatchHeader, HeaderState, SegmentHeader, Shape, command_chain_origin,
 };
-use crate::bytes::{all_zero, narrow, short, wide};
+use crate::bytes::{all_zero, narrow, short, used_length, wide};
 use crate::frame::{COMMAND_FRAME_MAX, first_of, seq_of, time_of};
 use crate::{ChainHash, Error, JournalId, SegmentNumber, Seq, Witness};
 
@@ -349,11 +349,7 @@ impl Scan {
     }
 
     fn cut(&self, view: &View<'_>, offset: usize) -> Cut {
-        let used = view
-            .bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(offset, |last| last + 1);
+        let used = used_length(view.bytes).max(offset);
         let block = self.shape.map_or(BLOCK_MAX, |shape| shape.block);
         let batch = if offset == 0 { block } else { offset };
         let header = view.bytes.get(batch..).and_then(BatchHeader::claimed);

@@ -1,0 +1,101 @@
+//! Golden files: the bytes of both formats, pinned. `XQ_BLESS=1` writes them anew, after a change of version.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::{ID, command, events_of, write_batches};
+use xq_journal::{
+    COMMAND_FORMAT, CommandReader, CommandSettings, EVENT_FORMAT, EventSettings, FileStorage, Seq,
+    SimulatedDisk, UnrecoveredEvents, UnrecoveredJournal, Verify, inspect_image,
+};
+
+const SMALL: u64 = 32 << 10;
+
+/// Compares bytes, trailing zeros left out, with a golden file.
+fn check(file: &str, bytes: &[u8]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("golden")
+        .join(file);
+    let used = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .expect("something was written")
+        + 1;
+    if std::env::var_os("XQ_BLESS").is_some() {
+        fs::write(&path, &bytes[..used]).expect("the golden folder can be written");
+    }
+    let golden = fs::read(&path).expect("the golden file is there");
+    let differs = golden.iter().zip(bytes).position(|(golden, byte)| golden != byte);
+    assert_eq!(
+        (differs, golden.len()),
+        (None, used),
+        "{file}: first differing offset, length"
+    );
+}
+
+fn read_golden(file: &str, size: u64) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(file);
+    let mut image = fs::read(path).expect("the golden file is there");
+    assert!(image.len() > 4096, "a golden file holds something");
+    image.resize(usize::try_from(size).expect("small"), 0);
+    image
+}
+
+#[test]
+fn the_bytes_of_a_command_segment_are_pinned() {
+    let settings = CommandSettings {
+        segment_size: SMALL,
+        ..CommandSettings::default()
+    };
+    let disk = SimulatedDisk::new(1 << 30, 1);
+    let found = UnrecoveredJournal::open(disk.storage(), settings).unwrap();
+    let (mut journal, _) = found.recover(&[], ID).unwrap();
+    assert_eq!(write_batches(&mut journal, 3, 3), Seq(9));
+    check("command-v1.bin", &disk.read("command-0000000001.xqj").unwrap());
+    assert_eq!(COMMAND_FORMAT, 1);
+}
+
+#[test]
+fn the_bytes_of_an_event_segment_are_pinned() {
+    let settings = EventSettings {
+        segment_size: 1 << 20,
+        ..EventSettings::default()
+    };
+    let disk = SimulatedDisk::new(1 << 30, 1);
+    let found = UnrecoveredEvents::open(disk.storage(), settings, ID).unwrap();
+    let (mut journal, _) = found.recover().unwrap().finish().unwrap();
+    (1..=1026)
+        .flat_map(events_of)
+        .for_each(|frame| journal.append(&frame).unwrap());
+    let image = disk.read("event-0000000001.xqj").unwrap();
+    assert_eq!(journal.cursor().seq, Seq(1027));
+    // The header, the first records, and what stands around the end of the first epoch.
+    let epoch = image
+        .chunks(8)
+        .position(|word| word.starts_with(&[0xFF, 0xFF, 0, 0]))
+        .unwrap()
+        * 8;
+    let mut pinned = image[..2048].to_vec();
+    pinned.extend_from_slice(&image[epoch - 1024..epoch + 1024]);
+    check("event-v1.bin", &pinned);
+    assert_eq!(EVENT_FORMAT, 1);
+}
+
+/// Journals written by earlier versions of the program stay readable.
+#[test]
+fn the_golden_command_segment_is_read() {
+    let image = read_golden("command-v1.bin", SMALL);
+    let report = inspect_image(&image, 1, &[]).unwrap();
+    assert_eq!(
+        (report.id, report.last_seq, report.cuts.len()),
+        (Some(ID), Seq(9), 0)
+    );
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("command-0000000001.xqj"), &image).unwrap();
+    let storage = std::sync::Arc::new(FileStorage::open_to_read(folder.path()).unwrap());
+    let mut reader = CommandReader::open(storage, Verify::Chain, Seq(1)).unwrap();
+    for seq in 1..=9 {
+        assert_eq!(reader.next_command(Seq(9)).unwrap().unwrap(), command(seq));
+    }
+}
