@@ -14,6 +14,7 @@ mod meta;
 mod reject;
 mod role;
 mod session;
+pub mod text;
 mod transfer;
 mod units;
 
