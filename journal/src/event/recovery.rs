@@ -2,7 +2,7 @@
 
 use super::hasher::EventHasher;
 use super::keeper::EventPosition;
-use super::layout::{EPOCH_COMMANDS, EventHeaderState, EventSegmentHeader, records_at, slot_at};
+use super::layout::{EPOCH_COMMANDS, EventHeaderState, EventSegmentHeader, records_at, slot_at, table_slots};
 use super::reader::EventReader;
 use super::scan::{EventScan, EventView, scan};
 use super::writer::{EventJournal, Standing, first_header};
@@ -256,16 +256,7 @@ impl UnrecoveredEvents {
     /// Zeroes what is torn in the last segment and mends the epoch tables.
     fn reopen_last(&mut self, offset: usize) -> Result<(Prepared, EventSegmentHeader, usize), Error> {
         let size = self.segments.first().map_or(0, |found| found.map.length());
-        for (place, found) in self.segments.iter().enumerate() {
-            let mut table = vec![0; super::layout::table_slots(size)];
-            let of_segment = self.scan.epochs.iter().filter(|(view, _, _)| *view == place);
-            of_segment.for_each(|(_, slot, offset)| table[*slot] = short(*offset));
-            for (slot, offset) in table.into_iter().enumerate() {
-                if u32_at(found.map.whole(), slot_at(slot)) != offset {
-                    found.map.store_u32(slot_at(slot), offset);
-                }
-            }
-        }
+        self.mend_tables(size);
         let last = self.segments.pop().expect("the end lies in a segment");
         last.map.clear(offset..size);
         let synced = last.file.sync_map(&last.map, 0..size);
@@ -296,6 +287,22 @@ impl UnrecoveredEvents {
             header,
             offset,
         ))
+    }
+
+    /// Epoch tables are covered by no checksum: they are made to say what was found.
+    fn mend_tables(&self, size: usize) {
+        let slots = table_slots(size);
+        for (place, found) in self.segments.iter().enumerate() {
+            let mut table = vec![0; slots];
+            let of_segment = self.scan.epochs.iter().filter(|(view, _, _)| *view == place);
+            of_segment.for_each(|(_, slot, offset)| table[*slot] = short(*offset));
+            for (slot, offset) in table.into_iter().enumerate() {
+                if u32_at(found.map.whole(), slot_at(slot)) != offset {
+                    found.map.store_u32(slot_at(slot), offset);
+                }
+            }
+            found.map.clear(slot_at(slots)..records_at(size));
+        }
     }
 
     fn begin(&self, pool: &SegmentPool) -> Result<(Prepared, EventSegmentHeader, usize), Error> {
