@@ -1,3 +1,35 @@
-//! Room engine.
+//! The engine: one deterministic state machine that holds every account, series, order book and escrow of the exchange.
+//!
+//! Architecture invariant: no clock, thread, random number, float, environment or I/O, and no iteration over a hash
+//! table: the same commands give the same event bytes in every build.
+#![forbid(unsafe_code)]
 
+mod amend;
+mod audit;
+mod bank_refs;
+mod control;
+mod events;
+mod exchange;
+mod fees;
+mod floor;
+mod issuance;
+mod jobs;
+mod ledger;
+mod levels;
+mod matching;
 pub mod oracle;
+mod order;
+mod party;
+mod place;
+mod proposals;
+mod reference;
+mod refusal;
+mod series;
+mod session;
+
+pub use audit::RestingOrder;
+pub use events::{EVENTS_MAX, Events};
+pub use exchange::{Exchange, RULES_VERSION};
+pub use ledger::Balance;
+pub use matching::FILLS_MAX;
+pub use session::WINDOW;

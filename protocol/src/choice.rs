@@ -227,6 +227,14 @@ choice!(/// What a larger job does, a bounded piece at each tick.
     Expiry = 5 "expiry",
 });
 
+choice!(/// Whether a larger job goes on.
+    Progress {
+    /// It has done all.
+    Done = 0 "done",
+    /// It goes on at the next ticks.
+    Continues = 1 "continues",
+});
+
 choice!(/// A byte that must be zero.
     Zero {
     /// The only value.

@@ -206,12 +206,12 @@ messages! {
         series: SeriesId,
         /// Orders cancelled by this command.
         canceled: Count,
-        /// Orders in the scope still to be looked at: zero when it is done.
-        remaining: Count,
         /// Of these sides.
         sides: Sides,
+        /// Whether more go at the next ticks.
+        progress: Progress,
         /// Zero.
-        reserved: Reserved<7>,
+        reserved: Reserved<2>,
     }
     /// A larger job has ended.
     JobEnded = 209 {

@@ -1,0 +1,351 @@
+//! Changing orders that rest: cancel, reduce, replace, mass cancel.
+
+use crate::events::Events;
+use crate::exchange::{Speaker, Venue};
+use crate::floor::{Arrival, Indexed, need_at_rest};
+use crate::jobs::{Job, Scope};
+use crate::ledger::Spot;
+use crate::matching::{Rests, reaches};
+use crate::order::Slot;
+use crate::place::{Ask, admit_bounds, admit_limits, admit_terms, buy_hold, shortage};
+use crate::refusal::{Refusal, beyond};
+use xq_protocol::{
+    AccountId, Amount, CancelOrder, CancelReason, ClOrdId, Count, Execution, JobKind, MassCancel,
+    MassCanceled, OrderId, OrderReduced, OrderReplaced, Ppm, Price, Progress, Qty, RejectReason,
+    ReplaceOrder, Reserved, SessionId, Side,
+};
+
+/// What admission found out about a replacement.
+struct Replacement {
+    slot: Slot,
+    limit: Price,
+    leaves: Qty,
+    /// What it must hold from here on.
+    hold: Amount,
+    place: Place,
+}
+
+/// Whether a replaced order keeps its place in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Kept,
+    Lost,
+}
+
+impl Venue {
+    /// The slot of an order that the account names by either id.
+    #[inline]
+    fn named(&self, account: AccountId, order: OrderId, cl_ord_id: ClOrdId) -> Result<Slot, RejectReason> {
+        let orders = &self.floor.orders;
+        if order.is_zero() {
+            return self
+                .floor
+                .find_cl_ord_id(account, cl_ord_id)
+                .ok_or(RejectReason::UnknownOrder);
+        }
+        let slot = orders.find(order).ok_or(RejectReason::UnknownOrder)?;
+        if orders.node(slot).account != account.0 {
+            return Err(RejectReason::NotOwner);
+        }
+        Ok(slot)
+    }
+
+    /// Cancels an order, or takes some of its quantity.
+    #[inline]
+    pub(crate) fn cancel_order(
+        &mut self,
+        speaker: Speaker,
+        c: &CancelOrder,
+        events: &mut Events,
+    ) -> Result<(), Refusal> {
+        self.acting(speaker, c.account)?;
+        let slot = self.named(c.account, c.order, c.cl_ord_id)?;
+        let node = self.floor.orders.node(slot);
+        let series = self.series.known_mut(node.series);
+        if c.reduce_qty.is_zero() || c.reduce_qty >= node.leaves {
+            self.floor.cancel(series, slot, CancelReason::Requested, events);
+            return Ok(());
+        }
+        if !c.reduce_qty.0.is_multiple_of(series.lot.0) {
+            return Err(beyond(
+                RejectReason::Lot,
+                c.reduce_qty.0.into(),
+                series.lot.0.into(),
+            ));
+        }
+        self.reduce(slot, c.reduce_qty, events);
+        Ok(())
+    }
+
+    /// Takes some of an order's quantity; it keeps its place.
+    fn reduce(&mut self, slot: Slot, qty: Qty, events: &mut Events) {
+        let leaves = Qty(self.floor.orders.node(slot).leaves.0 - qty.0);
+        let released = self.lower(slot, leaves);
+        let details = self.floor.orders.details_mut(slot);
+        details.total = Qty(details.total.0 - qty.0);
+        let session = SessionId(details.session);
+        let node = self.floor.orders.node(slot);
+        events.emit(&OrderReduced {
+            order: self.floor.orders.id(slot),
+            account: AccountId(node.account),
+            series: xq_protocol::SeriesId(node.series),
+            released,
+            qty,
+            leaves,
+            session,
+            currency: self.series.known(node.series).currency,
+            side: node.side,
+            reserved: Reserved::ZERO,
+        });
+    }
+
+    /// Lowers what is open of an order and gives back what it needs no more.
+    fn lower(&mut self, slot: Slot, leaves: Qty) -> Amount {
+        let node = self.floor.orders.node_mut(slot);
+        assert!(!leaves.is_zero() && leaves < node.leaves);
+        let series = self.series.known(node.series);
+        let limit = series.price(node.rung);
+        let need = need_at_rest(
+            node.side,
+            limit,
+            leaves,
+            node.rested_notional,
+            Ppm(node.maker_ppm),
+        );
+        let released = node.held.checked_sub(need).expect("less open needs no more");
+        let gone = limit
+            .times(Qty(node.leaves.0 - leaves.0))
+            .expect("part of the order's amount");
+        node.held = need;
+        node.leaves = leaves;
+        let (row, account) = (node.hold_row, AccountId(node.account));
+        self.floor
+            .ledger
+            .transfer(Spot::Held(row), Spot::Available(row), released);
+        let account = self.floor.parties.open_account(account);
+        account.open_notional = account
+            .open_notional
+            .checked_sub(gone)
+            .expect("it was counted when it came to rest");
+        released
+    }
+
+    /// Replaces an order's quantity, price or client's id.
+    #[inline]
+    pub(crate) fn replace_order(
+        &mut self,
+        speaker: Speaker,
+        c: &ReplaceOrder,
+        events: &mut Events,
+    ) -> Result<(), Refusal> {
+        let plan = self.admit_replace(speaker, c)?;
+        self.replace(c, &plan, events);
+        Ok(())
+    }
+
+    fn admit_replace(&self, speaker: Speaker, c: &ReplaceOrder) -> Result<Replacement, Refusal> {
+        let account = self.acting(speaker, c.account)?;
+        let slot = self.named(c.account, c.order, c.orig_cl_ord_id)?;
+        let node = self.floor.orders.node(slot);
+        let details = self.floor.orders.details(slot);
+        let series = self.series.known(node.series);
+        self.admit_party(speaker, account, series)?;
+        self.admit_market(series)?;
+        admit_terms(series, c.limit, c.total_qty)?;
+        admit_bounds(series, c.limit)?;
+        let renamed = !c.cl_ord_id.is_zero() && c.cl_ord_id != details.cl_ord_id;
+        if renamed {
+            self.admit_cl_ord_id(c.account, c.cl_ord_id)?;
+        }
+        if self.floor.doom(slot).is_some() {
+            return Err(RejectReason::TooLate.into());
+        }
+        let rung = series.rung(c.limit);
+        if details.execution == Execution::PostOnly && self.floor.would_take(series, node.side, rung) {
+            return Err(RejectReason::WouldTake.into());
+        }
+        let filled = details.total.0 - node.leaves.0;
+        if c.total_qty.0 <= filled {
+            return Err(beyond(
+                RejectReason::ReplaceInvalid,
+                c.total_qty.0.into(),
+                filled.into(),
+            ));
+        }
+        let leaves = Qty(c.total_qty.0 - filled);
+        let kept = rung == node.rung && leaves <= node.leaves;
+        if kept && leaves == node.leaves && !renamed {
+            return Err(RejectReason::ReplaceInvalid.into());
+        }
+        if kept {
+            return Ok(Replacement {
+                slot,
+                limit: c.limit,
+                leaves,
+                hold: node.held,
+                place: Place::Kept,
+            });
+        }
+        if !self.floor.levels.has_room() {
+            return Err(RejectReason::Capacity.into());
+        }
+        let notional = c.limit.times(leaves).ok_or(RejectReason::Overflow)?;
+        let rates = self.floor.parties.rates(account.schedule);
+        let hold = match (node.side, reaches(series, node.side, rung)) {
+            (Side::Sell, _) => leaves.into(),
+            (Side::Buy, true) => buy_hold(notional, rates.taker.max(rates.maker))?,
+            (Side::Buy, false) => buy_hold(notional, rates.maker)?,
+        };
+        let available = self.floor.ledger.row(node.hold_row).available;
+        let usable = available.checked_add(node.held).expect("an account's asset fits");
+        if usable < hold {
+            return Err(beyond(shortage(node.side), hold.0, usable.0));
+        }
+        let freed = series
+            .price(node.rung)
+            .times(node.leaves)
+            .expect("an order's amount fits");
+        let ask = Ask {
+            account: c.account,
+            side: node.side,
+            qty: leaves,
+        };
+        admit_limits(account, &ask, notional, freed)?;
+        Ok(Replacement {
+            slot,
+            limit: c.limit,
+            leaves,
+            hold,
+            place: Place::Lost,
+        })
+    }
+
+    fn replace(&mut self, c: &ReplaceOrder, plan: &Replacement, events: &mut Events) {
+        let slot = plan.slot;
+        let old_leaves = self.floor.orders.node(slot).leaves;
+        if !c.cl_ord_id.is_zero() && c.cl_ord_id != self.floor.orders.details(slot).cl_ord_id {
+            self.floor.rename(slot, c.cl_ord_id);
+        }
+        self.floor.orders.details_mut(slot).total = c.total_qty;
+        match plan.place {
+            Place::Kept if plan.leaves == old_leaves => {
+                self.tell_replaced(plan, Amount::ZERO, Amount::ZERO, events)
+            }
+            Place::Kept => {
+                let released = self.lower(slot, plan.leaves);
+                self.tell_replaced(plan, Amount::ZERO, released, events);
+            }
+            Place::Lost => self.arrive_again(plan, events),
+        }
+    }
+
+    fn tell_replaced(&self, plan: &Replacement, held: Amount, released: Amount, events: &mut Events) {
+        let node = self.floor.orders.node(plan.slot);
+        let details = self.floor.orders.details(plan.slot);
+        events.emit(&OrderReplaced {
+            order: self.floor.orders.id(plan.slot),
+            account: AccountId(node.account),
+            series: xq_protocol::SeriesId(node.series),
+            cl_ord_id: details.cl_ord_id,
+            limit: plan.limit,
+            held,
+            released,
+            total_qty: details.total,
+            leaves: plan.leaves,
+            session: SessionId(details.session),
+            currency: self.series.known(node.series).currency,
+            side: node.side,
+            reserved: Reserved::ZERO,
+        });
+    }
+
+    /// Takes the order out of its place, holds what it needs now, and lets it meet the book as if it were new.
+    fn arrive_again(&mut self, plan: &Replacement, events: &mut Events) {
+        let slot = plan.slot;
+        let node = *self.floor.orders.node(slot);
+        self.floor.unlink(self.series.known_mut(node.series), slot);
+        let held = plan.hold.checked_sub(node.held).unwrap_or(Amount::ZERO);
+        let released = node.held.checked_sub(plan.hold).unwrap_or(Amount::ZERO);
+        let row = node.hold_row;
+        self.floor
+            .ledger
+            .transfer(Spot::Available(row), Spot::Held(row), held);
+        self.floor
+            .ledger
+            .transfer(Spot::Held(row), Spot::Available(row), released);
+        self.tell_replaced(plan, held, released, events);
+        let account = AccountId(node.account);
+        let schedule = self.floor.parties.open_account(account).schedule;
+        let series = self.series.known_mut(node.series);
+        let mut arrival = Arrival {
+            slot,
+            id: self.floor.orders.id(slot),
+            account,
+            owner: node.owner,
+            side: node.side,
+            series: xq_protocol::SeriesId(node.series),
+            leaves: plan.leaves,
+            limit: plan.limit,
+            rung: series.rung(plan.limit),
+            held: plan.hold,
+            notional: Amount::ZERO,
+            rates: self.floor.parties.rates(schedule),
+            hold_row: node.hold_row,
+            counter_row: node.counter_row,
+            indexed: Indexed::Yes,
+        };
+        let stop = self.floor.meet(series, &mut arrival, events);
+        self.floor.finish(series, &mut arrival, Rests::Yes, stop, events);
+    }
+
+    /// Cancels many orders: as many as one command may now, the others at the next ticks.
+    pub(crate) fn mass_cancel(
+        &mut self,
+        speaker: Speaker,
+        c: &MassCancel,
+        events: &mut Events,
+    ) -> Result<(), Refusal> {
+        if !c.account.is_zero() {
+            self.acting(speaker, c.account)?;
+        }
+        if !c.series.is_zero() {
+            self.series.get(c.series)?;
+        }
+        if !self.floor.jobs.has_room() {
+            return Err(RejectReason::Capacity.into());
+        }
+        let scope = match c.account {
+            AccountId::ZERO => Scope::Operated(speaker.participant),
+            account => Scope::Account(account),
+        };
+        let job = Job::cancel(JobKind::MassCancel, scope, self.seq, &self.floor.parties);
+        let job = Job {
+            series: c.series,
+            sides: c.sides,
+            ..job
+        };
+        let (canceled, progress) = self.begin(job, events);
+        events.emit(&MassCanceled {
+            account: c.account,
+            series: c.series,
+            canceled: Count(canceled),
+            sides: c.sides,
+            progress,
+            reserved: Reserved::ZERO,
+        });
+        Ok(())
+    }
+
+    /// Works on a job as far as one command may; what is left goes on at the next ticks.
+    pub(crate) fn begin(&mut self, job: Job, events: &mut Events) -> (u32, Progress) {
+        let mut job = job;
+        let mut pieces = crate::jobs::PIECES_MAX;
+        match self.work(&mut job, &mut pieces, events) {
+            Progress::Done => (job.canceled, Progress::Done),
+            Progress::Continues => {
+                self.floor.jobs.add(job);
+                (job.canceled, Progress::Continues)
+            }
+        }
+    }
+}

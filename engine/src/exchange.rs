@@ -1,0 +1,334 @@
+//! The exchange: one deterministic state machine, commands in, events out.
+//!
+//! Architecture invariant: nothing here reads a clock, draws a random number, or iterates over a hash table.
+
+use crate::bank_refs::BankRefs;
+use crate::events::Events;
+use crate::floor::Floor;
+use crate::order::Slot;
+use crate::proposals::{self, Proposal, Proposals};
+use crate::refusal::{self, Refusal};
+use crate::series::{AllSeries, HouseBalances};
+use crate::session::{Link, Request, Sessions};
+use std::collections::BTreeMap;
+use xq_protocol::{
+    Approve, Command, CommandFrame, Count, Currency, Frame, Genesis, HouseOnly, Nanos, NotApplied,
+    ParticipantId, Phase, ProposalApproved, Proposed, RejectReason, RequestRepeated, Role, Seq, SessionId,
+    needs_approval, rule,
+};
+
+/// Version of the rules that new journals are opened with.
+pub const RULES_VERSION: u32 = 1;
+
+/// Template ids of commands lie below this.
+const TEMPLATES: usize = 128;
+
+/// Whose command is executed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speaker {
+    pub session: SessionId,
+    pub participant: ParticipantId,
+    pub role: Role,
+}
+
+/// The state machine.
+///
+/// # Cost
+/// All tables are allocated by Genesis; applying a command allocates nothing but where reference data grows.
+#[derive(Default)]
+pub struct Exchange {
+    venue: Option<Box<Venue>>,
+}
+
+/// All state, once the journal is open.
+pub(crate) struct Venue {
+    pub config: Genesis,
+    pub floor: Floor,
+    pub series: AllSeries,
+    pub sessions: Sessions,
+    pub proposals: Proposals,
+    pub bank_refs: BankRefs,
+    pub house: BTreeMap<Currency, HouseBalances>,
+    /// Phase of the whole venue: while it is not Continuous, it overrides every series'.
+    pub phase: Phase,
+    /// When the venue reopens by itself; zero for never.
+    pub reopen_at: Nanos,
+    /// Where the sweep for expired orders goes on.
+    pub sweep: Slot,
+    /// The command in hand.
+    pub seq: Seq,
+    /// For each template id, the roles that may send it, a bit each.
+    permissions: [u16; TEMPLATES],
+}
+
+/// Whether a request is to be executed or has been answered already.
+enum Answered {
+    No,
+    Yes,
+}
+
+impl Exchange {
+    /// An exchange that waits for Genesis.
+    pub fn new() -> Exchange {
+        Exchange::default()
+    }
+
+    /// Applies one command: total, deterministic, at least one event. `seq` is the command's place in the journal.
+    #[inline]
+    pub fn apply(&mut self, seq: Seq, frame: &Frame<'_>, events: &mut Events) {
+        events.begin(seq, frame);
+        match &mut self.venue {
+            Some(venue) => venue.apply(seq, frame, events),
+            None => self.open(frame, events),
+        }
+        events.end();
+    }
+
+    fn open(&mut self, frame: &Frame<'_>, events: &mut Events) {
+        let opened = match frame.command() {
+            Ok(Command::Genesis(genesis)) => Venue::open(genesis, frame.header.time, events),
+            Ok(_) | Err(_) => Err(RejectReason::UnsupportedMessage),
+        };
+        match opened {
+            Ok(venue) => self.venue = Some(Box::new(venue)),
+            Err(reason) => {
+                let command = frame.command().ok();
+                refusal::tell(reason.into(), frame.header.template_id, command.as_ref(), events);
+            }
+        }
+    }
+
+    pub(crate) fn venue(&self) -> Option<&Venue> {
+        self.venue.as_deref()
+    }
+}
+
+/// For each template id, the roles that may send it, a bit each.
+pub(crate) fn permissions() -> [u16; TEMPLATES] {
+    std::array::from_fn(|template| {
+        let template = u16::try_from(template).expect("below 128");
+        let roles = rule(template).map_or(&[][..], |rule| rule.roles);
+        roles.iter().fold(0, |bits, role| bits | 1 << role.byte())
+    })
+}
+
+impl Venue {
+    pub(crate) fn new(
+        config: Genesis,
+        floor: Floor,
+        series: AllSeries,
+        sessions: Sessions,
+        house: BTreeMap<Currency, HouseBalances>,
+    ) -> Venue {
+        let proposals = Proposals::new(crate::order::index(config.proposals_max.0));
+        let bank_refs = BankRefs::new(crate::order::index(config.bank_refs_max.0));
+        let (phase, reopen_at, sweep, seq) = (Phase::Continuous, Nanos::ZERO, 1, Seq::ZERO);
+        let permissions = permissions();
+        Venue {
+            config,
+            floor,
+            series,
+            sessions,
+            proposals,
+            bank_refs,
+            house,
+            phase,
+            reopen_at,
+            sweep,
+            seq,
+            permissions,
+        }
+    }
+
+    #[inline]
+    fn apply(&mut self, seq: Seq, frame: &Frame<'_>, events: &mut Events) {
+        assert!(seq > self.seq, "commands are applied in their order");
+        self.seq = seq;
+        self.floor.now = self.floor.now.max(frame.header.time);
+        events.stamp(self.floor.now);
+        if let Err(refusal) = self.dispatch(frame, events) {
+            let command = frame.command().ok();
+            refusal::tell(refusal, frame.header.template_id, command.as_ref(), events);
+        }
+    }
+
+    #[inline]
+    fn dispatch(&mut self, frame: &Frame<'_>, events: &mut Events) -> Result<(), Refusal> {
+        let session = frame.header.session;
+        let template = frame.header.template_id;
+        if session != SessionId::HOUSE && !is_house_only(template) {
+            match self.request(frame, events)? {
+                Answered::Yes => return Ok(()),
+                Answered::No => {}
+            }
+        }
+        let command = frame.command().map_err(|_| match rule(template) {
+            Some(_) => RejectReason::Malformed,
+            None => RejectReason::UnsupportedMessage,
+        })?;
+        let participant = session.participant();
+        let role = self.floor.parties.role(participant)?;
+        let speaker = Speaker {
+            session,
+            participant,
+            role,
+        };
+        if !is_house_only(template) && !self.may(role, template) {
+            return Err(RejectReason::NotAuthorised.into());
+        }
+        if role != Role::House && needs_approval(&command) {
+            return self.propose(speaker, frame, &command, events);
+        }
+        self.execute(speaker, &command, events)
+    }
+
+    #[inline]
+    fn may(&self, role: Role, template: u16) -> bool {
+        self.permissions
+            .get(usize::from(template))
+            .is_some_and(|roles| roles >> role.byte() & 1 == 1)
+    }
+
+    /// Consumes a request number, or answers it when it was used before.
+    #[inline]
+    fn request(&mut self, frame: &Frame<'_>, events: &mut Events) -> Result<Answered, Refusal> {
+        let session = frame.header.session;
+        let req_seq = frame.header.req_seq;
+        let place = self
+            .sessions
+            .find(session)
+            .ok_or(RejectReason::SessionNotEstablished)?;
+        if self.sessions.at(place).link == Link::Down {
+            return Err(RejectReason::SessionNotEstablished.into());
+        }
+        if req_seq.is_zero() {
+            return Err(RejectReason::Malformed.into());
+        }
+        match self.sessions.classify(place, req_seq) {
+            Request::New { skipped } => {
+                if let Some((from, to)) = skipped {
+                    events.emit(&NotApplied { from, to });
+                }
+                self.sessions.consume(place, req_seq, self.seq);
+                return Ok(Answered::No);
+            }
+            _ if cfg!(feature = "mutant-drop-dedup") => return Ok(Answered::No),
+            Request::Repeated { original } => events.emit(&RequestRepeated { req_seq, original }),
+            Request::Skipped => events.emit(&NotApplied {
+                from: req_seq,
+                to: req_seq,
+            }),
+            Request::Stale => return Err(RejectReason::StaleRequest.into()),
+        }
+        Ok(Answered::Yes)
+    }
+
+    /// Lets a command wait for a second pair of eyes.
+    fn propose(
+        &mut self,
+        speaker: Speaker,
+        frame: &Frame<'_>,
+        command: &Command<'_>,
+        events: &mut Events,
+    ) -> Result<(), Refusal> {
+        if !self.proposals.has_room() {
+            return Err(RejectReason::Capacity.into());
+        }
+        let hash = proposals::hash(self.seq, frame);
+        let expires_at = Nanos(self.floor.now.0.saturating_add(self.config.proposal_ttl.0));
+        let frame = CommandFrame::copy_of(frame).expect("no frame is longer than the longest");
+        self.proposals.add(Proposal {
+            seq: self.seq,
+            hash,
+            proposer: speaker.participant,
+            expires_at,
+            frame,
+        });
+        let template = Count(u32::from(command.template()));
+        events.emit(&Proposed {
+            hash,
+            expires_at,
+            template,
+            proposer: speaker.participant,
+        });
+        Ok(())
+    }
+
+    /// Executes a proposal; when it is refused now, that is told after the approval.
+    fn approve(&mut self, speaker: Speaker, approval: &Approve, events: &mut Events) -> Result<(), Refusal> {
+        let now = self.floor.now;
+        let proposal = *self
+            .proposals
+            .admit(approval.proposal, approval.hash, speaker.participant, now)?;
+        let template = proposal.frame.header().template_id;
+        if !self.may(speaker.role, template) {
+            return Err(RejectReason::NotAuthorised.into());
+        }
+        self.proposals.remove(approval.proposal);
+        let (proposer, approver) = (proposal.proposer, speaker.participant);
+        events.emit(&ProposalApproved {
+            proposal: approval.proposal,
+            proposer,
+            approver,
+        });
+        let frame = proposal
+            .frame
+            .frame()
+            .expect("it was a frame when it was proposed");
+        let command = frame.command().expect("it was a command when it was proposed");
+        let role = self.floor.parties.role(proposer)?;
+        let proposer = Speaker {
+            session: frame.header.session,
+            participant: proposer,
+            role,
+        };
+        if let Err(refusal) = self.execute(proposer, &command, events) {
+            refusal::tell(refusal, template, Some(&command), events);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn execute(
+        &mut self,
+        speaker: Speaker,
+        command: &Command<'_>,
+        events: &mut Events,
+    ) -> Result<(), Refusal> {
+        match command {
+            Command::PlaceOrder(c) => self.place_order(speaker, c, events),
+            Command::CancelOrder(c) => self.cancel_order(speaker, c, events),
+            Command::ReplaceOrder(c) => self.replace_order(speaker, c, events),
+            Command::MassCancel(c) => self.mass_cancel(speaker, c, events),
+            Command::TransferUnits(c) => self.transfer_units(speaker, c, events),
+            Command::Genesis(_) => Err(RejectReason::NotAuthorised.into()),
+            Command::Tick(_) => self.tick(events),
+            Command::RollDay(c) => self.roll_day(c, events),
+            Command::SessionUp(c) => self.session_up(speaker, c, events),
+            Command::SessionDown(c) => self.session_down(speaker, c, events),
+            Command::AllSessionsDown(_) => self.all_sessions_down(events),
+            Command::SetConfig(c) => self.set_config(c, events),
+            Command::SetKey(c) => self.set_key(c, events),
+            Command::Approve(c) => self.approve(speaker, c, events),
+            Command::KillSwitch(c) => self.kill_switch(c, events),
+            Command::RegisterParticipant(c) => self.register_participant(c, events),
+            Command::OpenAccount(c) => self.open_account(c, events),
+            Command::SetRiskLimits(c) => self.set_risk_limits(c, events),
+            Command::SetFeeSchedule(c) => self.set_fee_schedule(c, events),
+            Command::SetInstrument(c) => self.set_instrument(c, events),
+            Command::SetPhase(c) => self.set_phase(c, events),
+            Command::DraftSeries(c) => self.draft_series(speaker, c, events),
+            Command::PostEscrow(c) => self.post_escrow(speaker, c, events),
+            Command::RegisterSeries(c) => self.register_series(c, events),
+            Command::IssueUnits(c) => self.issue_units(speaker, c, events),
+            Command::CreditCash(c) => self.credit_cash(speaker, c, events),
+            Command::SetFreeze(c) => self.set_freeze(c, events),
+        }
+    }
+}
+
+/// Says whether only the exchange's own threads and doors speak this command.
+#[inline]
+fn is_house_only(template: u16) -> bool {
+    rule(template).is_some_and(|rule| rule.house_only == HouseOnly::Yes)
+}

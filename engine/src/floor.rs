@@ -1,0 +1,357 @@
+//! The trading floor: resting orders with every index over them, and the ledger that holds what they need.
+
+use crate::events::Events;
+use crate::fees;
+use crate::jobs::Jobs;
+use crate::ledger::{Ledger, RowId, Spot};
+use crate::levels::Levels;
+use crate::order::{Details, Expiry, NIL, Orders, Slot};
+use crate::party::{Parties, Rates};
+use crate::series::Series;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+use xq_protocol::{
+    AccountId, Amount, CancelReason, ClOrdId, Nanos, OrderCanceled, Price, Qty, Reserved, SeriesId,
+    SessionId, Side, TimeInForce,
+};
+
+/// Everything that a resting order touches, but its series.
+pub(crate) struct Floor {
+    pub orders: Orders,
+    pub levels: Levels,
+    pub ledger: Ledger,
+    pub parties: Parties,
+    pub jobs: Jobs,
+    by_cl_ord_id: HashTable<Slot>,
+    hasher: FixedState,
+    /// Resting orders whose time may end.
+    pub expiring: u32,
+    /// The exchange's time.
+    pub now: Nanos,
+    /// The business date.
+    pub day: u32,
+}
+
+/// Capacities of the floor's tables.
+#[derive(Clone, Copy)]
+pub(crate) struct FloorSize {
+    pub participants: u32,
+    pub accounts: u32,
+    pub balances: u32,
+    pub orders: u32,
+    pub pages: u32,
+    pub sessions: u32,
+}
+
+/// Whether an order stands in the account's list, the table of client's ids and the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Indexed {
+    No,
+    Yes,
+}
+
+/// The order in hand: it has arrived and does not rest yet.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival {
+    pub slot: Slot,
+    pub id: xq_protocol::OrderId,
+    pub account: AccountId,
+    pub owner: u32,
+    pub side: Side,
+    pub series: SeriesId,
+    pub leaves: Qty,
+    pub limit: Price,
+    pub rung: u32,
+    pub held: Amount,
+    /// Price × quantity it has traded since it arrived.
+    pub notional: Amount,
+    pub rates: Rates,
+    pub hold_row: RowId,
+    pub counter_row: RowId,
+    pub indexed: Indexed,
+}
+
+impl Arrival {
+    /// What it must hold for what is open, whether that trades at once or rests first.
+    #[inline]
+    pub fn need(&self) -> Amount {
+        match self.side {
+            Side::Sell => self.leaves.into(),
+            Side::Buy => {
+                let open = self
+                    .limit
+                    .times(self.leaves)
+                    .expect("an order's amount fits, as admission checked");
+                let rate = self.rates.taker.max(self.rates.maker);
+                let all = self.notional.checked_add(open).expect("an order's amount fits");
+                let fee = fees::due(all, rate).0.max(0) - fees::due(self.notional, self.rates.taker).0;
+                let fee = Amount(u64::try_from(fee.max(0)).expect("not negative"));
+                open.checked_add(fee).expect("an amount and its fee fit")
+            }
+        }
+    }
+    /// What it must hold at rest, where it pays the maker's rate.
+    #[inline]
+    pub fn need_at_rest(&self) -> Amount {
+        need_at_rest(self.side, self.limit, self.leaves, Amount::ZERO, self.rates.maker)
+    }
+}
+
+/// What a resting order must hold.
+#[inline]
+pub(crate) fn need_at_rest(
+    side: Side,
+    limit: Price,
+    leaves: Qty,
+    traded: Amount,
+    maker: xq_protocol::Ppm,
+) -> Amount {
+    match side {
+        Side::Sell => leaves.into(),
+        Side::Buy => {
+            let open = limit
+                .times(leaves)
+                .expect("an order's amount fits, as admission checked");
+            open.checked_add(fees::to_hold(traded, open, maker))
+                .expect("an amount and its fee fit")
+        }
+    }
+}
+
+impl Floor {
+    /// An empty floor.
+    pub fn new(size: FloorSize) -> Floor {
+        Floor {
+            orders: Orders::new(size.orders),
+            levels: Levels::new(size.pages),
+            ledger: Ledger::new(size.balances),
+            parties: Parties::new(size.participants, size.accounts),
+            jobs: Jobs::new(crate::order::index(size.sessions)),
+            by_cl_ord_id: HashTable::with_capacity(crate::order::index(size.orders) + 2),
+            hasher: FixedState::with_seed(0),
+            expiring: 0,
+            now: Nanos::ZERO,
+            day: 0,
+        }
+    }
+
+    /// Makes every table as large as `size` says.
+    pub fn grow(&mut self, size: FloorSize) {
+        self.orders.grow(size.orders);
+        self.levels.grow(size.pages);
+        self.ledger.grow(size.balances);
+        self.parties.grow(size.participants, size.accounts);
+        self.jobs.grow(crate::order::index(size.sessions));
+        let Floor {
+            by_cl_ord_id,
+            orders,
+            hasher,
+            ..
+        } = self;
+        let wanted = (crate::order::index(size.orders) + 2).saturating_sub(by_cl_ord_id.len());
+        by_cl_ord_id.reserve(wanted, |slot| slot_hash(hasher, orders, *slot));
+    }
+
+    /// The account's live order with this client's id.
+    #[inline]
+    pub fn find_cl_ord_id(&self, account: AccountId, id: ClOrdId) -> Option<Slot> {
+        let is_it = |slot: &Slot| {
+            self.orders.details(*slot).cl_ord_id == id && self.orders.node(*slot).account == account.0
+        };
+        self.by_cl_ord_id
+            .find(cl_ord_id_hash(&self.hasher, account, id), is_it)
+            .copied()
+    }
+
+    /// Why a resting order will not trade any more, if so.
+    #[inline]
+    pub fn doom(&self, slot: Slot) -> Option<CancelReason> {
+        let order = self.orders.node(slot);
+        if order.expiry == Expiry::Ends && self.is_expired(self.orders.details(slot)) {
+            return Some(CancelReason::Expired);
+        }
+        if self.jobs.len() == 0 {
+            return None;
+        }
+        self.jobs.doom(order, self.orders.details(slot), &self.parties)
+    }
+
+    fn is_expired(&self, details: &Details) -> bool {
+        match details.tif {
+            TimeInForce::Day => self.day > details.day,
+            TimeInForce::Gtd => self.now >= details.expire_at,
+            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => false,
+        }
+    }
+
+    /// The row of an account's asset, made if it is missing: admission found room.
+    #[inline]
+    pub fn row(&mut self, account: AccountId, asset: xq_protocol::AssetId) -> RowId {
+        match self.ledger.find(account, asset) {
+            Some(row) => row,
+            None => self.new_row(account, asset),
+        }
+    }
+
+    /// Makes a row that is missing: admission found room.
+    pub fn new_row(&mut self, account: AccountId, asset: xq_protocol::AssetId) -> RowId {
+        let newest = &mut self.parties.open_account(account).newest_row;
+        let row = self.ledger.open(account, asset, *newest);
+        *newest = row;
+        row
+    }
+
+    /// Brings the order in hand to rest, last at its price.
+    pub fn rest(&mut self, series: &mut Series, arrival: &Arrival) {
+        assert!(!arrival.leaves.is_zero() && arrival.held == arrival.need_at_rest());
+        let expiry = match self.orders.details(arrival.slot).tif {
+            TimeInForce::Day | TimeInForce::Gtd => Expiry::Ends,
+            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => Expiry::Never,
+        };
+        let node = self.orders.node_mut(arrival.slot);
+        node.rung = arrival.rung;
+        node.leaves = arrival.leaves;
+        node.account = arrival.account.0;
+        node.series = arrival.series.0;
+        node.owner = arrival.owner;
+        node.held = arrival.held;
+        node.rested_notional = Amount::ZERO;
+        node.hold_row = arrival.hold_row;
+        node.counter_row = arrival.counter_row;
+        node.maker_ppm = arrival.rates.maker.0;
+        node.side = arrival.side;
+        node.expiry = expiry;
+        self.levels
+            .push(series.ladder_mut(arrival.side), &mut self.orders, arrival.slot);
+        if arrival.indexed == Indexed::No {
+            self.index(arrival);
+        }
+        let notional = arrival
+            .limit
+            .times(arrival.leaves)
+            .expect("admission computed it");
+        let account = self.parties.open_account(arrival.account);
+        account.open_notional = account
+            .open_notional
+            .checked_add(notional)
+            .expect("admission checked the sum");
+    }
+
+    /// Enters an order into the account's list, the table of client's ids and the counts.
+    fn index(&mut self, arrival: &Arrival) {
+        let slot = arrival.slot;
+        let account = self.parties.open_account(arrival.account);
+        let older = std::mem::replace(&mut account.newest_order, slot);
+        account.open_orders += 1;
+        let details = self.orders.details_mut(slot);
+        details.older = older;
+        details.newer = NIL;
+        let id = details.cl_ord_id;
+        if older != NIL {
+            self.orders.details_mut(older).newer = slot;
+        }
+        self.expiring += u32::from(self.orders.node(slot).expiry == Expiry::Ends);
+        let Floor {
+            by_cl_ord_id,
+            orders,
+            hasher,
+            ..
+        } = self;
+        let hash = cl_ord_id_hash(hasher, arrival.account, id);
+        by_cl_ord_id.insert_unique(hash, slot, |slot| slot_hash(hasher, orders, *slot));
+    }
+
+    /// Takes an order out of the account's list, the table of client's ids and the counts, and gives its slot back.
+    pub fn forget(&mut self, slot: Slot) {
+        let details = *self.orders.details(slot);
+        let node = *self.orders.node(slot);
+        let account_id = AccountId(node.account);
+        self.remove_cl_ord_id(slot);
+        self.jobs.step_over(slot, details.older);
+        if details.older != NIL {
+            self.orders.details_mut(details.older).newer = details.newer;
+        }
+        let account = self.parties.open_account(account_id);
+        match details.newer {
+            NIL => account.newest_order = details.older,
+            newer => self.orders.details_mut(newer).older = details.older,
+        }
+        account.open_orders -= 1;
+        self.expiring -= u32::from(node.expiry == Expiry::Ends);
+        self.orders.release(slot);
+    }
+
+    fn remove_cl_ord_id(&mut self, slot: Slot) {
+        let hash = slot_hash(&self.hasher, &self.orders, slot);
+        let found = self.by_cl_ord_id.find_entry(hash, |candidate| *candidate == slot);
+        found.expect("every resting order is in the table").remove();
+    }
+
+    /// Gives an order another client's id.
+    pub fn rename(&mut self, slot: Slot, id: ClOrdId) {
+        self.remove_cl_ord_id(slot);
+        self.orders.details_mut(slot).cl_ord_id = id;
+        let Floor {
+            by_cl_ord_id,
+            orders,
+            hasher,
+            ..
+        } = self;
+        let hash = slot_hash(hasher, orders, slot);
+        by_cl_ord_id.insert_unique(hash, slot, |slot| slot_hash(hasher, orders, *slot));
+    }
+
+    /// Takes an order out of its level, and what is open of it out of the account's notional; it stays indexed.
+    pub fn unlink(&mut self, series: &mut Series, slot: Slot) {
+        let node = self.orders.node(slot);
+        let (side, account) = (node.side, AccountId(node.account));
+        let notional = series
+            .price(node.rung)
+            .times(node.leaves)
+            .expect("an order's amount fits");
+        self.levels
+            .remove(series.ladder_mut(side), &mut self.orders, slot);
+        let account = self.parties.open_account(account);
+        account.open_notional = account
+            .open_notional
+            .checked_sub(notional)
+            .expect("it was counted when it came to rest");
+    }
+
+    /// Cancels a resting order: what it held is available again.
+    pub fn cancel(&mut self, series: &mut Series, slot: Slot, reason: CancelReason, events: &mut Events) {
+        self.unlink(series, slot);
+        let node = *self.orders.node(slot);
+        let canceled = OrderCanceled {
+            order: self.orders.id(slot),
+            account: AccountId(node.account),
+            series: SeriesId(node.series),
+            session: SessionId(self.orders.details(slot).session),
+            qty: node.leaves,
+            released: node.held,
+            currency: series.currency,
+            side: node.side,
+            reason,
+            reserved: Reserved::ZERO,
+        };
+        self.ledger.transfer(
+            Spot::Held(node.hold_row),
+            Spot::Available(node.hold_row),
+            node.held,
+        );
+        self.forget(slot);
+        events.emit(&canceled);
+    }
+}
+
+#[inline]
+fn cl_ord_id_hash(hasher: &FixedState, account: AccountId, id: ClOrdId) -> u64 {
+    hasher.hash_one((u128::from_le_bytes(id.0), account.0))
+}
+
+#[inline]
+fn slot_hash(hasher: &FixedState, orders: &Orders, slot: Slot) -> u64 {
+    let account = AccountId(orders.node(slot).account);
+    cl_ord_id_hash(hasher, account, orders.details(slot).cl_ord_id)
+}

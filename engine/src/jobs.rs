@@ -1,0 +1,245 @@
+//! Larger jobs: a state that stops matching for its scope first, then a bounded piece of work at each tick.
+
+use crate::order::{Details, NIL, Order, Slot};
+use crate::party::Parties;
+use xq_protocol::{
+    AccountId, CancelReason, FreezeAction, JobKind, OnDisconnect, ParticipantId, Seq, SeriesId, SessionId,
+    Side, Sides,
+};
+
+/// Jobs that can go on at once besides one for each session.
+pub(crate) const JOBS_SPARE: usize = 1_024;
+/// Pieces of work of all jobs together at one tick, and of one job in the command that begins it.
+pub(crate) const PIECES_MAX: u32 = 1_024;
+
+/// Whose orders a job cancels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// One account's.
+    Account(AccountId),
+    /// All accounts' that the participant's sessions act for.
+    Operated(ParticipantId),
+    /// The same, and all accounts' that it owns.
+    Participant(ParticipantId),
+    /// All that a session placed, but those that persist.
+    Session(SessionId),
+    /// One series'.
+    Series(SeriesId),
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cursor {
+    /// At this order of this account, walking to older ones; then at older accounts of the list.
+    Orders {
+        account: AccountId,
+        order: Slot,
+        list: List,
+    },
+    /// At the best order of either side of a series.
+    Book,
+    /// At this ledger row of the account, walking to older ones.
+    Rows { row: u32 },
+    /// At the end.
+    Done,
+}
+
+/// Which list of accounts a job walks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum List {
+    /// Only the one.
+    Single,
+    /// Those a participant's sessions act for.
+    Operated,
+    /// Those that list, then those it owns.
+    OperatedThenOwned,
+    /// Those it owns.
+    Owned,
+}
+
+/// A larger job.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Job {
+    pub kind: JobKind,
+    pub scope: Scope,
+    /// Only this series' orders; zero for all.
+    pub series: SeriesId,
+    /// Only these sides'.
+    pub sides: Sides,
+    /// The command that began it: only orders placed before are meant.
+    pub began: Seq,
+    pub cursor: Cursor,
+    pub canceled: u32,
+}
+
+impl Job {
+    /// A job that cancels all orders of a scope.
+    pub fn cancel(kind: JobKind, scope: Scope, began: Seq, parties: &Parties) -> Job {
+        let walk = |account: AccountId, list: List| {
+            let order = parties.account(account).map_or(NIL, |a| a.newest_order);
+            Cursor::Orders { account, order, list }
+        };
+        let operated = |id: ParticipantId, list: List| {
+            walk(
+                parties.participant(id).map_or(AccountId::ZERO, |p| p.operated),
+                list,
+            )
+        };
+        let cursor = match scope {
+            Scope::Account(account) => walk(account, List::Single),
+            Scope::Operated(id) => operated(id, List::Operated),
+            Scope::Participant(id) => operated(id, List::OperatedThenOwned),
+            Scope::Session(session) => operated(session.participant(), List::Operated),
+            Scope::Series(_) => Cursor::Book,
+        };
+        Job {
+            kind,
+            scope,
+            series: SeriesId::ZERO,
+            sides: Sides::Both,
+            began,
+            cursor,
+            canceled: 0,
+        }
+    }
+
+    /// Says whether an order is one that this job cancels.
+    pub fn means(&self, order: &Order, details: &Details, parties: &Parties) -> bool {
+        let account = AccountId(order.account);
+        let in_scope = match self.scope {
+            Scope::Account(id) => account == id,
+            Scope::Operated(id) => parties.account(account).is_ok_and(|a| a.actor == id),
+            Scope::Participant(id) => parties
+                .account(account)
+                .is_ok_and(|a| a.actor == id || a.owner == id),
+            Scope::Session(id) => details.session == id.0 && details.on_disconnect == OnDisconnect::Cancel,
+            Scope::Series(id) => order.series == id.0,
+        };
+        let on_side = match self.sides {
+            Sides::Both => true,
+            Sides::Buys => order.side == Side::Buy,
+            Sides::Sells => order.side == Side::Sell,
+        };
+        let of_series = self.series.is_zero() || order.series == self.series.0;
+        self.reason().is_some() && in_scope && on_side && of_series && details.seq < self.began.0
+    }
+
+    /// Why its orders are cancelled; none when it cancels none.
+    pub fn reason(&self) -> Option<CancelReason> {
+        match self.kind {
+            JobKind::MassCancel => Some(CancelReason::MassCancel),
+            JobKind::Disconnect => Some(CancelReason::Disconnect),
+            JobKind::KillSwitch => Some(CancelReason::KillSwitch),
+            JobKind::Freeze => Some(CancelReason::Freeze),
+            JobKind::Expiry => Some(CancelReason::Expired),
+            JobKind::Lift => None,
+        }
+    }
+
+    /// Whether it moves its account's balances after the orders are gone, and which way.
+    pub fn moves(&self) -> Option<FreezeAction> {
+        match self.kind {
+            JobKind::Freeze => Some(FreezeAction::Place),
+            JobKind::Lift => Some(FreezeAction::Lift),
+            JobKind::MassCancel | JobKind::Disconnect | JobKind::KillSwitch | JobKind::Expiry => None,
+        }
+    }
+
+    /// The walk after the last order of an account.
+    pub fn next_account(&self, account: AccountId, list: List, parties: &Parties) -> Cursor {
+        let from = |next: AccountId, list: List| match parties.account(next) {
+            Ok(found) => Cursor::Orders {
+                account: next,
+                order: found.newest_order,
+                list,
+            },
+            Err(_) => Cursor::Done,
+        };
+        let here = parties.account(account);
+        match list {
+            List::Single => Cursor::Done,
+            List::Operated => from(here.map_or(AccountId::ZERO, |a| a.older_operated), list),
+            List::Owned => from(here.map_or(AccountId::ZERO, |a| a.older_owned), list),
+            List::OperatedThenOwned => {
+                let next = here.map_or(AccountId::ZERO, |a| a.older_operated);
+                match (next, self.scope) {
+                    (AccountId::ZERO, Scope::Participant(id)) => from(
+                        parties.participant(id).map_or(AccountId::ZERO, |p| p.owned),
+                        List::Owned,
+                    ),
+                    (next, _) => from(next, list),
+                }
+            }
+        }
+    }
+}
+
+/// The jobs that go on.
+pub(crate) struct Jobs {
+    going: Vec<Job>,
+    max: usize,
+}
+
+impl Jobs {
+    /// Room for one job a session and some more.
+    pub fn new(sessions_max: usize) -> Jobs {
+        Jobs {
+            going: Vec::with_capacity(sessions_max + JOBS_SPARE),
+            max: sessions_max + JOBS_SPARE,
+        }
+    }
+    /// Makes room for so many sessions.
+    pub fn grow(&mut self, sessions_max: usize) {
+        self.max = sessions_max + JOBS_SPARE;
+        self.going.reserve_exact(self.max - self.going.len());
+    }
+    /// Says whether a participant can begin one more: one place a session is kept for its end.
+    pub fn has_room(&self) -> bool {
+        self.going.len() < JOBS_SPARE
+    }
+    /// How many go on.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.going.len()
+    }
+    /// Lets a job go on.
+    pub fn add(&mut self, job: Job) {
+        assert!(
+            self.going.len() < self.max,
+            "there is a place for each session's end"
+        );
+        self.going.push(job);
+    }
+    /// Takes the job in this place out, to be worked on.
+    pub fn take(&mut self, place: usize) -> Job {
+        self.going.remove(place)
+    }
+    /// Puts a job back where it was.
+    pub fn put_back(&mut self, place: usize, job: Job) {
+        self.going.insert(place, job);
+    }
+    /// Says whether a job of this kind and scope goes on.
+    pub fn has(&self, kind: JobKind, scope: Scope) -> bool {
+        self.going
+            .iter()
+            .any(|job| job.kind == kind && job.scope == scope)
+    }
+    /// Why an order will not trade any more, if a job means it.
+    pub fn doom(&self, order: &Order, details: &Details, parties: &Parties) -> Option<CancelReason> {
+        self.going
+            .iter()
+            .find(|job| job.means(order, details, parties))
+            .and_then(Job::reason)
+    }
+    /// An order goes: jobs that stand at it step to the account's order placed before it.
+    #[inline]
+    pub fn step_over(&mut self, slot: Slot, older: Slot) {
+        for job in &mut self.going {
+            if let Cursor::Orders { order, .. } = &mut job.cursor
+                && *order == slot
+            {
+                *order = older;
+            }
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Price levels of all books: 64-way tries over prices in ticks, in pages shared by every series.
+//!
+//! One structure serves a deep series and many sparse ones: a page is made where an order rests and given back when its
+//! last order goes, the next level is found by counting bits, and no order is ever searched for.
+//!
+//! # Cost
+//! A level is 8 bytes, a page of 64 neighbouring ticks 528. Adding at a known page: one cache line of the page, one of
+//! the tail's node. Removing: the page is named in the order, so no descent.
+
+use crate::order::{NIL, Orders, Slot, index};
+use xq_protocol::Side;
+
+/// Ticks of one page.
+const FAN: u32 = 64;
+/// Bits of a tick that a page resolves.
+const FAN_BITS: u32 = 6;
+/// Most ticks that a series may have: face ÷ tick.
+pub(crate) const RUNGS_MAX: u64 = (1 << 30) - 1;
+/// Inner pages between the root and a leaf at the most.
+const INNER_DEPTH_MAX: u32 = 4;
+
+/// Orders at one price in time: the oldest and the newest.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    head: Slot,
+    tail: Slot,
+}
+
+/// 64 neighbouring price levels.
+#[derive(Clone, Copy)]
+struct Leaf {
+    occupied: u64,
+    parent: u32,
+    /// The page's ticks start at `base × 64`.
+    base: u32,
+    levels: [Level; FAN as usize],
+}
+
+/// 64 neighbouring pages of the level below.
+#[derive(Clone, Copy)]
+struct Inner {
+    occupied: u64,
+    parent: u32,
+    children: [u32; FAN as usize],
+}
+
+const EMPTY_LEAF: Leaf = Leaf {
+    occupied: 0,
+    parent: NIL,
+    base: 0,
+    levels: [Level { head: NIL, tail: NIL }; FAN as usize],
+};
+const EMPTY_INNER: Inner = Inner {
+    occupied: 0,
+    parent: NIL,
+    children: [NIL; FAN as usize],
+};
+
+/// One side of one book.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ladder {
+    root: u32,
+    best_rung: u32,
+    best_leaf: u32,
+    /// Inner pages between root and leaf, the root included.
+    inner_depth: u8,
+    side: Side,
+}
+
+impl Ladder {
+    /// An empty side for prices of up to `rungs` ticks.
+    pub fn new(side: Side, rungs: u64) -> Ladder {
+        assert!(rungs <= RUNGS_MAX);
+        let mut inner_depth = 0;
+        while rungs >> (FAN_BITS * (u32::from(inner_depth) + 1)) > 0 {
+            inner_depth += 1;
+        }
+        assert!(u32::from(inner_depth) <= INNER_DEPTH_MAX);
+        Ladder {
+            root: NIL,
+            best_rung: 0,
+            best_leaf: NIL,
+            inner_depth,
+            side,
+        }
+    }
+
+    /// The best price in ticks, if any order rests here.
+    #[inline]
+    pub fn best(&self) -> Option<u32> {
+        (self.best_leaf != NIL).then_some(self.best_rung)
+    }
+
+    #[inline]
+    fn is_better(&self, rung: u32) -> bool {
+        match self.side {
+            Side::Buy => rung > self.best_rung,
+            Side::Sell => rung < self.best_rung,
+        }
+    }
+}
+
+/// The pages of every book.
+pub(crate) struct Levels {
+    leaves: Vec<Leaf>,
+    inners: Vec<Inner>,
+    free_leaf: u32,
+    free_inner: u32,
+    used: u32,
+    max: u32,
+}
+
+impl Levels {
+    /// Room for `max` pages of 64 ticks.
+    pub fn new(max: u32) -> Levels {
+        let mut levels = Levels {
+            leaves: Vec::new(),
+            inners: Vec::new(),
+            free_leaf: NIL,
+            free_inner: NIL,
+            used: 0,
+            max: 0,
+        };
+        levels.grow(max);
+        levels.leaves.push(EMPTY_LEAF);
+        levels.inners.push(EMPTY_INNER);
+        levels
+    }
+
+    /// Makes room for `max` pages in all, and for the inner pages above them.
+    pub fn grow(&mut self, max: u32) {
+        assert!(max >= self.max, "capacities only grow");
+        let leaves = index(max) + 1;
+        let inners = index(max) * index(INNER_DEPTH_MAX) + index(INNER_DEPTH_MAX) + 2;
+        self.leaves
+            .reserve_exact(leaves.saturating_sub(self.leaves.len()));
+        self.inners
+            .reserve_exact(inners.saturating_sub(self.inners.len()));
+        self.max = max;
+    }
+
+    /// Says whether an order can rest at any price: one more page is free.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.used < self.max
+    }
+
+    /// The oldest order at the best price.
+    #[inline]
+    pub fn front(&self, ladder: &Ladder) -> Option<Slot> {
+        if ladder.best_leaf == NIL {
+            return None;
+        }
+        let level = &self.leaves[index(ladder.best_leaf)].levels[index(ladder.best_rung % FAN)];
+        assert!(level.head != NIL, "the best level is occupied");
+        Some(level.head)
+    }
+
+    /// Puts an order last at its price; its node knows the price in ticks.
+    #[inline]
+    pub fn push(&mut self, ladder: &mut Ladder, orders: &mut Orders, slot: Slot) {
+        let rung = orders.node(slot).rung;
+        let leaf_id = self.leaf_for(ladder, rung);
+        let leaf = &mut self.leaves[index(leaf_id)];
+        let bit = rung % FAN;
+        let level = &mut leaf.levels[index(bit)];
+        let tail = level.tail;
+        level.tail = slot;
+        if tail == NIL {
+            level.head = slot;
+            leaf.occupied |= 1 << bit;
+        } else {
+            orders.node_mut(tail).next = slot;
+        }
+        let node = orders.node_mut(slot);
+        node.prev = tail;
+        node.next = NIL;
+        node.leaf = leaf_id;
+        if ladder.best_leaf == NIL || ladder.is_better(rung) {
+            ladder.best_rung = rung;
+            ladder.best_leaf = leaf_id;
+        }
+    }
+
+    /// Takes an order out of its level.
+    #[inline]
+    pub fn remove(&mut self, ladder: &mut Ladder, orders: &mut Orders, slot: Slot) {
+        let node = orders.node(slot);
+        let (prev, next, leaf_id, rung) = (node.prev, node.next, node.leaf, node.rung);
+        let leaf = &mut self.leaves[index(leaf_id)];
+        let bit = rung % FAN;
+        let level = &mut leaf.levels[index(bit)];
+        match prev {
+            NIL => level.head = next,
+            _ => orders.node_mut(prev).next = next,
+        }
+        match next {
+            NIL => level.tail = prev,
+            _ => orders.node_mut(next).prev = prev,
+        }
+        if level.head == NIL {
+            assert!(level.tail == NIL, "an empty level has no end");
+            leaf.occupied &= !(1 << bit);
+            self.level_emptied(ladder, leaf_id, rung);
+        }
+    }
+
+    /// After the last order of a level went: finds the new best, gives empty pages back.
+    fn level_emptied(&mut self, ladder: &mut Ladder, leaf_id: u32, rung: u32) {
+        if ladder.best_rung == rung {
+            match self.next_level(ladder, leaf_id, rung) {
+                Some((leaf, rung)) => (ladder.best_leaf, ladder.best_rung) = (leaf, rung),
+                None => ladder.best_leaf = NIL,
+            }
+        }
+        if self.leaves[index(leaf_id)].occupied == 0 {
+            self.give_back(ladder, leaf_id);
+        }
+    }
+
+    /// The page that holds this price, made if it is missing.
+    #[inline]
+    fn leaf_for(&mut self, ladder: &mut Ladder, rung: u32) -> u32 {
+        let base = rung >> FAN_BITS;
+        if ladder.best_leaf != NIL && self.leaves[index(ladder.best_leaf)].base == base {
+            return ladder.best_leaf;
+        }
+        self.descend(ladder, base)
+    }
+
+    fn descend(&mut self, ladder: &mut Ladder, base: u32) -> u32 {
+        if ladder.root == NIL {
+            ladder.root = match ladder.inner_depth {
+                0 => self.new_leaf(NIL, base),
+                _ => self.new_inner(NIL),
+            };
+        }
+        let mut page = ladder.root;
+        for depth in (0..u32::from(ladder.inner_depth)).rev() {
+            let bit = base >> (FAN_BITS * depth) & (FAN - 1);
+            let child = self.inners[index(page)].children[index(bit)];
+            let child = match (child, depth) {
+                (NIL, 0) => self.new_leaf(page, base),
+                (NIL, _) => self.new_inner(page),
+                (child, _) => child,
+            };
+            let inner = &mut self.inners[index(page)];
+            inner.children[index(bit)] = child;
+            inner.occupied |= 1 << bit;
+            page = child;
+        }
+        page
+    }
+
+    fn new_leaf(&mut self, parent: u32, base: u32) -> u32 {
+        assert!(self.used < self.max, "admission found a free page");
+        self.used += 1;
+        let id = match self.free_leaf {
+            NIL => {
+                self.leaves.push(EMPTY_LEAF);
+                u32::try_from(self.leaves.len() - 1).expect("capacity is a u32")
+            }
+            id => {
+                self.free_leaf = self.leaves[index(id)].parent;
+                id
+            }
+        };
+        let leaf = &mut self.leaves[index(id)];
+        assert!(leaf.occupied == 0, "a free page is empty");
+        leaf.parent = parent;
+        leaf.base = base;
+        id
+    }
+
+    fn new_inner(&mut self, parent: u32) -> u32 {
+        let id = match self.free_inner {
+            NIL => {
+                self.inners.push(EMPTY_INNER);
+                u32::try_from(self.inners.len() - 1).expect("capacity is a u32")
+            }
+            id => {
+                self.free_inner = self.inners[index(id)].parent;
+                id
+            }
+        };
+        self.inners[index(id)].parent = parent;
+        id
+    }
+
+    /// Gives an empty page back, and each page above it that becomes empty.
+    fn give_back(&mut self, ladder: &mut Ladder, leaf_id: u32) {
+        let leaf = &mut self.leaves[index(leaf_id)];
+        let (mut parent, base) = (leaf.parent, leaf.base);
+        leaf.parent = self.free_leaf;
+        self.free_leaf = leaf_id;
+        self.used -= 1;
+        let mut depth = 0;
+        while parent != NIL {
+            let bit = base >> (FAN_BITS * depth) & (FAN - 1);
+            let inner = &mut self.inners[index(parent)];
+            inner.children[index(bit)] = NIL;
+            inner.occupied &= !(1 << bit);
+            if inner.occupied != 0 {
+                return;
+            }
+            let emptied = parent;
+            parent = inner.parent;
+            inner.parent = self.free_inner;
+            self.free_inner = emptied;
+            depth += 1;
+        }
+        ladder.root = NIL;
+    }
+
+    /// The next worse level that is occupied.
+    fn next_level(&self, ladder: &Ladder, leaf_id: u32, rung: u32) -> Option<(u32, u32)> {
+        let leaf = &self.leaves[index(leaf_id)];
+        if let Some(bit) = beyond(leaf.occupied, rung % FAN, ladder.side) {
+            return Some((leaf_id, leaf.base * FAN + bit));
+        }
+        let mut parent = leaf.parent;
+        let mut depth = 0;
+        while parent != NIL {
+            let inner = &self.inners[index(parent)];
+            let bit = leaf.base >> (FAN_BITS * depth) & (FAN - 1);
+            if let Some(bit) = beyond(inner.occupied, bit, ladder.side) {
+                return Some(self.first_below(inner.children[index(bit)], depth, ladder.side));
+            }
+            parent = inner.parent;
+            depth += 1;
+        }
+        None
+    }
+
+    /// The best level below a page that stands `depth` pages above the leaves.
+    fn first_below(&self, page: u32, depth: u32, side: Side) -> (u32, u32) {
+        let mut page = page;
+        for _ in 0..depth {
+            let inner = &self.inners[index(page)];
+            page = inner.children[index(first(inner.occupied, side))];
+        }
+        let leaf = &self.leaves[index(page)];
+        (page, leaf.base * FAN + first(leaf.occupied, side))
+    }
+
+    /// The order after this one in priority: at its price, or first at the next worse level.
+    pub fn after(&self, ladder: &Ladder, orders: &Orders, slot: Slot) -> Option<Slot> {
+        let node = orders.node(slot);
+        if node.next != NIL {
+            return Some(node.next);
+        }
+        let (leaf, rung) = self.next_level(ladder, node.leaf, node.rung)?;
+        Some(self.leaves[index(leaf)].levels[index(rung % FAN)].head)
+    }
+}
+
+/// The best occupied bit that is worse than `bit`.
+#[inline]
+fn beyond(occupied: u64, bit: u32, side: Side) -> Option<u32> {
+    let worse = match side {
+        Side::Buy => occupied & ((1 << bit) - 1),
+        // Two shifts: a shift by 64 would not be none.
+        Side::Sell => occupied >> bit >> 1 << bit << 1,
+    };
+    (worse != 0).then(|| first(worse, side))
+}
+
+/// The best of some occupied bits.
+#[inline]
+fn first(occupied: u64, side: Side) -> u32 {
+    assert!(occupied != 0, "a page that is linked is occupied");
+    match side {
+        Side::Buy => 63 - occupied.leading_zeros(),
+        Side::Sell => occupied.trailing_zeros(),
+    }
+}

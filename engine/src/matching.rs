@@ -1,0 +1,359 @@
+//! Matching: the order in hand meets resting orders, and each fill is its own settlement.
+//!
+//! # Cost
+//! A fill reads and writes one node (64 bytes), four ledger rows and the maker's account, writes one event, searches
+//! nothing. Bounded by [`FILLS_MAX`] makers touched a command.
+
+use crate::events::Events;
+use crate::fees;
+use crate::floor::{Arrival, Floor, Indexed};
+use crate::ledger::{RowId, Spot};
+use crate::order::Slot;
+use crate::series::Series;
+use xq_protocol::{
+    AccountId, Amount, CancelReason, Fee, OrderCanceled, OrderRested, Ppm, Price, Qty, Reserved, SessionId,
+    Side, Traded,
+};
+
+/// Most resting orders that one command may touch; the rest of the order in hand is cancelled.
+pub const FILLS_MAX: usize = 8_192;
+
+/// Why the order in hand stopped trading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Nothing is left of it, or nothing that it may meet.
+    Done,
+    /// What is left goes, whatever its time in force.
+    Cancel(CancelReason),
+}
+
+impl Floor {
+    /// Lets the order in hand trade as far as it may.
+    pub fn meet(&mut self, series: &mut Series, arrival: &mut Arrival, events: &mut Events) -> Stop {
+        let opposite = arrival.side.opposite();
+        for _ in 0..FILLS_MAX {
+            if arrival.leaves.is_zero() || !reaches(series, arrival.side, arrival.rung) {
+                return Stop::Done;
+            }
+            let maker = self
+                .levels
+                .front(series.ladder(opposite))
+                .expect("a best price has an order");
+            if let Some(reason) = self.doom(maker) {
+                self.cancel(series, maker, reason, events);
+                continue;
+            }
+            if self.orders.node(maker).owner == arrival.owner {
+                return Stop::Cancel(CancelReason::SelfTrade);
+            }
+            self.fill(series, arrival, maker, events);
+        }
+        match arrival.leaves.is_zero() || !reaches(series, arrival.side, arrival.rung) {
+            true => Stop::Done,
+            false => Stop::Cancel(CancelReason::FillLimit),
+        }
+    }
+
+    /// One trade: both legs and both fees move, the maker goes when nothing is left of it.
+    #[inline]
+    fn fill(&mut self, series: &mut Series, taker: &mut Arrival, maker_slot: Slot, events: &mut Events) {
+        let maker_id = self.orders.id(maker_slot);
+        let maker_session = SessionId(self.orders.details(maker_slot).session);
+        let maker = self.orders.node_mut(maker_slot);
+        let qty = Qty(maker.leaves.0.min(taker.leaves.0));
+        let price = series.price(maker.rung);
+        let amount = price.times(qty).expect("both orders' amounts fit");
+
+        let maker_after = Amount(maker.rested_notional.0 + amount.0);
+        let maker_fee = fees::of_fill(maker.rested_notional, maker_after, Ppm(maker.maker_ppm));
+        let taker_after = Amount(taker.notional.0 + amount.0);
+        let taker_fee = fees::of_fill(taker.notional, taker_after, taker.rates.taker);
+        maker.rested_notional = maker_after;
+        taker.notional = taker_after;
+        maker.leaves = Qty(maker.leaves.0 - qty.0);
+        taker.leaves = Qty(taker.leaves.0 - qty.0);
+        let (maker_leaves, maker_account) = (maker.leaves, AccountId(maker.account));
+        let maker_rows = Rows {
+            hold: maker.hold_row,
+            counter: maker.counter_row,
+        };
+        let taker_rows = Rows {
+            hold: taker.hold_row,
+            counter: taker.counter_row,
+        };
+
+        let released = match taker.side {
+            Side::Buy => {
+                maker.held = Amount(maker.held.0 - u64::from(qty.0));
+                let paid = amount.0 + paid_fee(taker_fee);
+                let need = taker.need();
+                let released = Amount(taker.held.0 - paid - need.0);
+                taker.held = need;
+                released
+            }
+            Side::Sell => {
+                taker.held = Amount(taker.held.0 - u64::from(qty.0));
+                maker.held = Amount(maker.held.0 - amount.0 - paid_fee(maker_fee));
+                // A resting buy order trades at its limit, so its hold goes down to nothing by itself.
+                assert!(maker.leaves.0 > 0 || maker.held.is_zero());
+                Amount::ZERO
+            }
+        };
+        let settlement = match taker.side {
+            Side::Buy => Settlement {
+                buyer: taker_rows,
+                seller: maker_rows,
+                buyer_fee: taker_fee,
+                seller_fee: maker_fee,
+            },
+            Side::Sell => Settlement {
+                buyer: maker_rows,
+                seller: taker_rows,
+                buyer_fee: maker_fee,
+                seller_fee: taker_fee,
+            },
+        };
+        self.settle(series, &settlement, amount, qty);
+        if !released.is_zero() && !cfg!(feature = "mutant-forget-refund") {
+            self.ledger.transfer(
+                Spot::Held(taker.hold_row),
+                Spot::Available(taker.hold_row),
+                released,
+            );
+        }
+        let account = self.parties.open_account(maker_account);
+        account.open_notional = Amount(account.open_notional.0 - amount.0);
+        if maker_leaves.is_zero() {
+            self.levels.remove(
+                series.ladder_mut(taker.side.opposite()),
+                &mut self.orders,
+                maker_slot,
+            );
+            self.forget(maker_slot);
+        }
+        events.emit(&Traded {
+            series: taker.series,
+            currency: series.currency,
+            taker_side: taker.side,
+            reserved: Reserved::ZERO,
+            price,
+            amount,
+            qty,
+            maker_leaves,
+            taker_leaves: taker.leaves,
+            maker_session,
+            maker_order: maker_id,
+            taker_order: taker.id,
+            maker_account,
+            taker_account: taker.account,
+            maker_fee,
+            taker_fee,
+            released,
+        });
+    }
+
+    /// Moves both legs of a trade and both fees.
+    #[inline]
+    fn settle(&mut self, series: &Series, trade: &Settlement, amount: Amount, qty: Qty) {
+        let ledger = &mut self.ledger;
+        let buyer_cash = trade.buyer.hold;
+        let seller_cash = trade.seller.counter;
+        ledger.transfer(Spot::Held(buyer_cash), Spot::Available(seller_cash), amount);
+        let fees = Spot::System(series.fees);
+        match trade.buyer_fee.0 {
+            0 => {}
+            1.. => ledger.transfer(Spot::Held(buyer_cash), fees, size(trade.buyer_fee)),
+            ..0 => ledger.transfer(
+                Spot::System(series.rebates),
+                Spot::Available(buyer_cash),
+                size(trade.buyer_fee),
+            ),
+        }
+        match trade.seller_fee.0 {
+            0 => {}
+            1.. => ledger.transfer(Spot::Available(seller_cash), fees, size(trade.seller_fee)),
+            ..0 => ledger.transfer(
+                Spot::System(series.rebates),
+                Spot::Available(seller_cash),
+                size(trade.seller_fee),
+            ),
+        }
+        ledger.transfer(
+            Spot::Held(trade.seller.hold),
+            Spot::Available(trade.buyer.counter),
+            qty.into(),
+        );
+    }
+
+    /// What becomes of the order in hand after it stopped trading.
+    pub fn finish(
+        &mut self,
+        series: &mut Series,
+        arrival: &mut Arrival,
+        rests: Rests,
+        stop: Stop,
+        events: &mut Events,
+    ) {
+        if arrival.leaves.is_zero() {
+            assert!(arrival.held.is_zero(), "a filled order holds nothing");
+            return self.discard(arrival);
+        }
+        let reason = match (stop, rests) {
+            (Stop::Cancel(reason), _) => reason,
+            (Stop::Done, Rests::No) => CancelReason::Unfilled,
+            (Stop::Done, Rests::Yes) => return self.come_to_rest(series, arrival, events),
+        };
+        self.ledger.transfer(
+            Spot::Held(arrival.hold_row),
+            Spot::Available(arrival.hold_row),
+            arrival.held,
+        );
+        let canceled = OrderCanceled {
+            order: arrival.id,
+            account: arrival.account,
+            series: arrival.series,
+            session: SessionId(self.orders.details(arrival.slot).session),
+            qty: arrival.leaves,
+            released: arrival.held,
+            currency: series.currency,
+            side: arrival.side,
+            reason,
+            reserved: Reserved::ZERO,
+        };
+        self.discard(arrival);
+        events.emit(&canceled);
+    }
+
+    fn discard(&mut self, arrival: &Arrival) {
+        match arrival.indexed {
+            Indexed::Yes => self.forget(arrival.slot),
+            Indexed::No => self.orders.release(arrival.slot),
+        }
+    }
+
+    fn come_to_rest(&mut self, series: &mut Series, arrival: &mut Arrival, events: &mut Events) {
+        let need = arrival.need_at_rest();
+        let released = arrival
+            .held
+            .checked_sub(need)
+            .expect("rest needs no more than arrival");
+        arrival.held = need;
+        self.rest(series, arrival);
+        if !released.is_zero() {
+            self.ledger.transfer(
+                Spot::Held(arrival.hold_row),
+                Spot::Available(arrival.hold_row),
+                released,
+            );
+            events.emit(&OrderRested {
+                order: arrival.id,
+                account: arrival.account,
+                series: arrival.series,
+                released,
+                leaves: arrival.leaves,
+                currency: series.currency,
+                side: arrival.side,
+                reserved: Reserved::ZERO,
+            });
+        }
+    }
+
+    /// The quantity that an order of this side and limit would fill at once, up to `wanted`; what will not trade any
+    /// more is passed over, an order of its own participant ends it.
+    pub fn fillable(&self, series: &Series, side: Side, rung: u32, wanted: Qty, owner: u32) -> Qty {
+        let ladder = series.ladder(side.opposite());
+        let mut next = self.levels.front(ladder);
+        let mut found = 0;
+        for _ in 0..FILLS_MAX {
+            let Some(slot) = next else { break };
+            let node = self.orders.node(slot);
+            if found >= wanted.0 || !crosses(side, rung, node.rung) {
+                break;
+            }
+            if self.doom(slot).is_none() {
+                if node.owner == owner {
+                    break;
+                }
+                found += node.leaves.0.min(wanted.0 - found);
+            }
+            next = self.levels.after(ladder, &self.orders, slot);
+        }
+        Qty(found)
+    }
+
+    /// Says whether an order of this side and limit would meet a live order at once.
+    pub fn would_take(&self, series: &Series, side: Side, rung: u32) -> bool {
+        let ladder = series.ladder(side.opposite());
+        let mut next = self.levels.front(ladder);
+        for _ in 0..FILLS_MAX {
+            let Some(slot) = next else { return false };
+            if !crosses(side, rung, self.orders.node(slot).rung) {
+                return false;
+            }
+            if self.doom(slot).is_none() {
+                return true;
+            }
+            next = self.levels.after(ladder, &self.orders, slot);
+        }
+        true
+    }
+}
+
+/// The two ledger rows of an order: what it holds, and what it gets.
+#[derive(Clone, Copy)]
+struct Rows {
+    hold: RowId,
+    counter: RowId,
+}
+
+/// Who pays what to whom.
+struct Settlement {
+    buyer: Rows,
+    seller: Rows,
+    buyer_fee: Fee,
+    seller_fee: Fee,
+}
+
+/// Whether what is left of an order rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rests {
+    Yes,
+    No,
+}
+
+/// Says whether a limit reaches the best opposite price.
+#[inline]
+pub(crate) fn reaches(series: &Series, side: Side, rung: u32) -> bool {
+    series
+        .ladder(side.opposite())
+        .best()
+        .is_some_and(|best| crosses(side, rung, best))
+}
+
+#[inline]
+fn crosses(side: Side, rung: u32, resting: u32) -> bool {
+    match side {
+        Side::Buy => rung >= resting,
+        Side::Sell => rung <= resting,
+    }
+}
+
+/// What a fee takes out of a hold: nothing when it is a rebate.
+#[inline]
+fn paid_fee(fee: Fee) -> u64 {
+    u64::try_from(fee.0).unwrap_or(0)
+}
+
+/// A fee's or rebate's amount.
+#[inline]
+fn size(fee: Fee) -> Amount {
+    Amount(fee.0.unsigned_abs())
+}
+
+/// The limit of an order that takes any price within the collar.
+pub(crate) fn collar_bound(series: &Series, side: Side) -> Price {
+    match side {
+        Side::Buy => series.collar_high,
+        Side::Sell => series.collar_low,
+    }
+}

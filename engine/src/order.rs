@@ -1,0 +1,263 @@
+//! Resting orders: a slab of hot nodes, a slab of what is rarely read beside it.
+
+use xq_protocol::{Amount, ClOrdId, Execution, Nanos, OnDisconnect, OrderId, Qty, Side, TimeInForce};
+
+/// Place of an order in the slab; 0 is none.
+pub(crate) type Slot = u32;
+/// No order.
+pub(crate) const NIL: Slot = 0;
+
+/// What matching reads of an order: one cache line.
+///
+/// ```text
+/// 0     4     8     12    16      20       24      28     32    40             48        52           56         60
+/// | next| prev| leaf| rung| leaves| account| series| owner| held| rested       | hold_row| counter_row| maker_ppm| …
+/// |     |     |     |     |       |        |       |      |     | notional     |         |            |          |
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Order {
+    /// Next in time at its price; when free, the next free slot.
+    pub next: Slot,
+    /// Previous in time at its price.
+    pub prev: Slot,
+    /// Page of price levels that its level stands in.
+    pub leaf: u32,
+    /// Its price in ticks.
+    pub rung: u32,
+    /// What is open of it.
+    pub leaves: Qty,
+    /// Whose it is.
+    pub account: u32,
+    /// Of which series.
+    pub series: u32,
+    /// The participant who owns the account: it does not trade with itself.
+    pub owner: u32,
+    /// What the ledger holds for it: cash for a buy order, units for a sell order.
+    pub held: Amount,
+    /// Price × quantity it has traded since it rests: what its fee as maker is computed from.
+    pub rested_notional: Amount,
+    /// Ledger row of what it holds.
+    pub hold_row: u32,
+    /// Ledger row of what it gets.
+    pub counter_row: u32,
+    /// Its maker's rate, as it was when the order was accepted.
+    pub maker_ppm: i32,
+    /// Buy or sell.
+    pub side: Side,
+    /// Whether its time may end.
+    pub expiry: Expiry,
+    spare: u16,
+}
+
+const _: () = assert!(size_of::<Order>() == 64);
+
+/// Whether an order's time may end, so that most orders are never asked when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Expiry {
+    /// Never.
+    Never,
+    /// With the business day or at an instant, as its details say.
+    Ends,
+}
+
+/// What is read of an order when it comes and when it goes: one cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Details {
+    /// The client's id.
+    pub cl_ord_id: ClOrdId,
+    /// When a GTD order ends.
+    pub expire_at: Nanos,
+    /// The command that placed it.
+    pub seq: u64,
+    /// The account's order placed before it.
+    pub older: Slot,
+    /// The account's order placed after it.
+    pub newer: Slot,
+    /// How often the slot was used.
+    pub generation: u32,
+    /// The session that placed it.
+    pub session: u32,
+    /// Quantity in all, what has been filled included.
+    pub total: Qty,
+    /// The business date that a DAY order holds for.
+    pub day: u32,
+    /// How long it holds.
+    pub tif: TimeInForce,
+    /// Whether it may take.
+    pub execution: Execution,
+    /// What becomes of it when its session ends.
+    pub on_disconnect: OnDisconnect,
+}
+
+const _: () = assert!(size_of::<Details>() == 64);
+
+impl Order {
+    /// A node that holds nothing yet.
+    pub const EMPTY: Order = Order {
+        next: NIL,
+        prev: NIL,
+        leaf: 0,
+        rung: 0,
+        leaves: Qty::ZERO,
+        account: 0,
+        series: 0,
+        owner: 0,
+        held: Amount::ZERO,
+        rested_notional: Amount::ZERO,
+        hold_row: 0,
+        counter_row: 0,
+        maker_ppm: 0,
+        side: Side::Buy,
+        expiry: Expiry::Never,
+        spare: 0,
+    };
+}
+
+impl Details {
+    /// Details that say nothing yet.
+    pub const EMPTY: Details = Details {
+        cl_ord_id: ClOrdId::ZERO,
+        expire_at: Nanos::ZERO,
+        seq: 0,
+        older: NIL,
+        newer: NIL,
+        generation: 0,
+        session: 0,
+        total: Qty::ZERO,
+        day: 0,
+        tif: TimeInForce::Gtc,
+        execution: Execution::Any,
+        on_disconnect: OnDisconnect::Cancel,
+    };
+}
+
+/// Every order that rests, and the one in hand.
+pub(crate) struct Orders {
+    nodes: Vec<Order>,
+    details: Vec<Details>,
+    free: Slot,
+    live: u32,
+    max: u32,
+}
+
+impl Orders {
+    /// Room for `max` orders.
+    pub fn new(max: u32) -> Orders {
+        let mut orders = Orders {
+            nodes: Vec::new(),
+            details: Vec::new(),
+            free: NIL,
+            live: 0,
+            max: 0,
+        };
+        orders.grow(max);
+        orders.nodes.push(Order::EMPTY);
+        orders.details.push(Details::EMPTY);
+        orders
+    }
+
+    /// Makes room for `max` orders in all, slot 0 and the order in hand besides.
+    pub fn grow(&mut self, max: u32) {
+        assert!(max >= self.max, "capacities only grow");
+        let wanted = usize::try_from(max).expect("32 bits fit") + 2;
+        self.nodes.reserve_exact(wanted - self.nodes.len());
+        self.details.reserve_exact(wanted - self.details.len());
+        self.max = max;
+    }
+
+    /// Orders in the slab.
+    pub fn live(&self) -> u32 {
+        self.live
+    }
+    /// Says whether one more order can come to rest.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.live < self.max
+    }
+    /// One past the highest slot ever used.
+    pub fn end(&self) -> Slot {
+        Slot::try_from(self.nodes.len()).expect("capacity is a u32")
+    }
+
+    /// Takes a slot; there is always one for the order in hand.
+    #[inline]
+    pub fn take(&mut self) -> Slot {
+        self.live += 1;
+        let slot = match self.free {
+            NIL => {
+                let slot = self.end();
+                assert!(
+                    self.nodes.len() < self.nodes.capacity(),
+                    "admission kept one slot for the order in hand"
+                );
+                self.nodes.push(Order::EMPTY);
+                self.details.push(Details::EMPTY);
+                slot
+            }
+            slot => {
+                self.free = self.node(slot).next;
+                slot
+            }
+        };
+        let details = self.details_mut(slot);
+        details.generation = details.generation.wrapping_add(1).max(1);
+        slot
+    }
+
+    /// Gives a slot back.
+    #[inline]
+    pub fn release(&mut self, slot: Slot) {
+        assert!(slot != NIL && self.live > 0);
+        self.live -= 1;
+        let free = self.free;
+        let node = self.node_mut(slot);
+        node.next = free;
+        node.leaves = Qty::ZERO;
+        self.details_mut(slot).seq = 0;
+        self.free = slot;
+    }
+
+    /// Says whether the slot holds a resting order.
+    pub fn is_live(&self, slot: Slot) -> bool {
+        slot != NIL && index(slot) < self.details.len() && self.details(slot).seq != 0
+    }
+
+    /// The order's id: its slot and how often it was used.
+    #[inline]
+    pub fn id(&self, slot: Slot) -> OrderId {
+        OrderId(u64::from(self.details(slot).generation) << 32 | u64::from(slot))
+    }
+
+    /// The slot of a live order.
+    #[inline]
+    pub fn find(&self, order: OrderId) -> Option<Slot> {
+        let slot = Slot::try_from(order.0 & 0xFFFF_FFFF).expect("masked to 32 bits");
+        (self.is_live(slot) && self.id(slot) == order).then_some(slot)
+    }
+
+    #[inline]
+    pub fn node(&self, slot: Slot) -> &Order {
+        &self.nodes[index(slot)]
+    }
+    #[inline]
+    pub fn node_mut(&mut self, slot: Slot) -> &mut Order {
+        &mut self.nodes[index(slot)]
+    }
+    #[inline]
+    pub fn details(&self, slot: Slot) -> &Details {
+        &self.details[index(slot)]
+    }
+    #[inline]
+    pub fn details_mut(&mut self, slot: Slot) -> &mut Details {
+        &mut self.details[index(slot)]
+    }
+}
+
+/// A 32-bit place as an index.
+#[inline]
+pub(crate) const fn index(place: u32) -> usize {
+    place as usize
+}

@@ -1,0 +1,281 @@
+//! Participants and accounts: who there is, who acts for whom, within which limits.
+
+use crate::ledger::RowId;
+use crate::order::{NIL, Slot, index};
+use std::collections::BTreeMap;
+use xq_protocol::{
+    AccountId, Amount, CaseId, Count, Hash, KeyState, ParticipantId, Ppm, Qty, RejectReason, Role,
+    ScheduleId, SetKey,
+};
+
+/// Most keys of a participant that are valid at once.
+const KEYS_MAX: usize = 2;
+/// Fee schedules there are.
+pub(crate) const SCHEDULES: usize = 256;
+
+/// A participant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Participant {
+    /// None until it is registered.
+    pub role: Option<Role>,
+    /// Whether its kill switch is thrown.
+    pub killed: Killed,
+    /// The newest account that it owns.
+    pub owned: AccountId,
+    /// The newest account that its sessions act for.
+    pub operated: AccountId,
+}
+
+/// Whether a kill switch is thrown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Killed {
+    No,
+    Yes,
+}
+
+/// Whether an account is frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freeze {
+    /// It is free.
+    None,
+    /// It is frozen under a case.
+    Placed(CaseId),
+    /// Its freeze is being lifted.
+    Lifting(CaseId),
+}
+
+/// An account.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Account {
+    /// Zero until it is opened.
+    pub owner: ParticipantId,
+    /// Whose sessions act for it.
+    pub actor: ParticipantId,
+    /// Its fees.
+    pub schedule: ScheduleId,
+    /// Whether it is frozen.
+    pub freeze: Freeze,
+    /// Its newest order.
+    pub newest_order: Slot,
+    /// Its newest ledger row.
+    pub newest_row: RowId,
+    /// Orders open.
+    pub open_orders: u32,
+    /// Zero for no limit.
+    pub open_orders_max: Count,
+    /// Zero for no limit.
+    pub order_qty_max: Qty,
+    /// Price × quantity of its open orders.
+    pub open_notional: Amount,
+    /// Zero for no limit.
+    pub order_notional_max: Amount,
+    /// Zero for no limit.
+    pub open_notional_max: Amount,
+    /// The account of the same owner opened before it.
+    pub older_owned: AccountId,
+    /// The account of the same actor opened before it.
+    pub older_operated: AccountId,
+}
+
+const NOBODY: Participant = Participant {
+    role: None,
+    killed: Killed::No,
+    owned: AccountId::ZERO,
+    operated: AccountId::ZERO,
+};
+
+const UNOPENED: Account = Account {
+    owner: ParticipantId::ZERO,
+    actor: ParticipantId::ZERO,
+    schedule: ScheduleId::ZERO,
+    freeze: Freeze::None,
+    newest_order: NIL,
+    newest_row: 0,
+    open_orders: 0,
+    open_orders_max: Count::ZERO,
+    order_qty_max: Qty::ZERO,
+    open_notional: Amount::ZERO,
+    order_notional_max: Amount::ZERO,
+    open_notional_max: Amount::ZERO,
+    older_owned: AccountId::ZERO,
+    older_operated: AccountId::ZERO,
+};
+
+/// Rates of a fee schedule.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    pub taker: Ppm,
+    pub maker: Ppm,
+}
+
+/// Every participant and account; numbers are places.
+pub(crate) struct Parties {
+    participants: Vec<Participant>,
+    accounts: Vec<Account>,
+    keys: BTreeMap<ParticipantId, Vec<Hash>>,
+    schedules: Vec<Rates>,
+    participants_max: u32,
+    accounts_max: u32,
+}
+
+impl Parties {
+    /// Room for numbers 1 to these.
+    pub fn new(participants_max: u32, accounts_max: u32) -> Parties {
+        let mut parties = Parties {
+            participants: Vec::new(),
+            accounts: Vec::new(),
+            keys: BTreeMap::new(),
+            schedules: vec![
+                Rates {
+                    taker: Ppm::ZERO,
+                    maker: Ppm::ZERO
+                };
+                SCHEDULES
+            ],
+            participants_max: 0,
+            accounts_max: 0,
+        };
+        parties.grow(participants_max, accounts_max);
+        parties
+    }
+
+    /// Makes room for numbers 1 to these.
+    pub fn grow(&mut self, participants_max: u32, accounts_max: u32) {
+        assert!(participants_max >= self.participants_max && accounts_max >= self.accounts_max);
+        let participants = index(participants_max) + 1;
+        let accounts = index(accounts_max) + 1;
+        self.participants
+            .reserve_exact(participants.saturating_sub(self.participants.len()));
+        self.accounts
+            .reserve_exact(accounts.saturating_sub(self.accounts.len()));
+        (self.participants_max, self.accounts_max) = (participants_max, accounts_max);
+    }
+
+    /// The participant, if it is registered.
+    #[inline]
+    pub fn participant(&self, id: ParticipantId) -> Result<&Participant, RejectReason> {
+        let found = self.participants.get(index(id.0)).filter(|p| p.role.is_some());
+        found.ok_or(RejectReason::UnknownParticipant)
+    }
+    /// The account, if it is open.
+    #[inline]
+    pub fn account(&self, id: AccountId) -> Result<&Account, RejectReason> {
+        self.accounts
+            .get(index(id.0))
+            .filter(|a| !a.owner.is_zero())
+            .ok_or(RejectReason::UnknownAccount)
+    }
+    /// An account that is known to be open.
+    #[inline]
+    pub fn open_account(&mut self, id: AccountId) -> &mut Account {
+        &mut self.accounts[index(id.0)]
+    }
+    /// A participant that is known to be registered.
+    pub fn registered(&mut self, id: ParticipantId) -> &mut Participant {
+        &mut self.participants[index(id.0)]
+    }
+    /// The role of whoever speaks; the house is no participant.
+    #[inline]
+    pub fn role(&self, id: ParticipantId) -> Result<Role, RejectReason> {
+        match id {
+            ParticipantId::ZERO => Ok(Role::House),
+            id => self
+                .participant(id)
+                .map(|p| p.role.expect("registered, so it has a role")),
+        }
+    }
+    /// The rates of a schedule.
+    #[inline]
+    pub fn rates(&self, schedule: ScheduleId) -> Rates {
+        self.schedules[usize::from(schedule.0)]
+    }
+    /// Sets the rates of a schedule.
+    pub fn set_rates(&mut self, schedule: ScheduleId, rates: Rates) {
+        self.schedules[usize::from(schedule.0)] = rates;
+    }
+
+    /// Says whether a new participant may have this number.
+    pub fn admit_participant(&self, id: ParticipantId) -> Result<(), RejectReason> {
+        if id.is_zero() || id.0 > self.participants_max {
+            return Err(RejectReason::Capacity);
+        }
+        match self.participant(id) {
+            Ok(_) => Err(RejectReason::NotAuthorised),
+            Err(_) => Ok(()),
+        }
+    }
+    /// Registers a participant that was admitted.
+    pub fn register(&mut self, id: ParticipantId, role: Role) {
+        if self.participants.len() <= index(id.0) {
+            self.participants.resize(index(id.0) + 1, NOBODY);
+        }
+        let participant = &mut self.participants[index(id.0)];
+        assert!(participant.role.is_none(), "admitted, so it is new");
+        participant.role = Some(role);
+    }
+
+    /// Says whether a new account may have this number.
+    pub fn admit_account(&self, id: AccountId) -> Result<(), RejectReason> {
+        if id.is_zero() || id.0 > self.accounts_max {
+            return Err(RejectReason::Capacity);
+        }
+        match self.account(id) {
+            Ok(_) => Err(RejectReason::NotAuthorised),
+            Err(_) => Ok(()),
+        }
+    }
+    /// Opens an account that was admitted.
+    pub fn open(&mut self, id: AccountId, owner: ParticipantId, actor: ParticipantId, schedule: ScheduleId) {
+        if self.accounts.len() <= index(id.0) {
+            self.accounts.resize(index(id.0) + 1, UNOPENED);
+        }
+        let older_owned = std::mem::replace(&mut self.registered(owner).owned, id);
+        let older_operated = std::mem::replace(&mut self.registered(actor).operated, id);
+        let account = &mut self.accounts[index(id.0)];
+        assert!(account.owner.is_zero(), "admitted, so it is new");
+        *account = Account {
+            owner,
+            actor,
+            schedule,
+            older_owned,
+            older_operated,
+            ..UNOPENED
+        };
+    }
+
+    /// Says whether a key may be set so.
+    pub fn admit_key(&self, key: &SetKey) -> Result<(), RejectReason> {
+        self.participant(key.participant)?;
+        let valid = self.keys.get(&key.participant).map_or(&[][..], Vec::as_slice);
+        let known = valid.contains(&key.fingerprint);
+        match key.state {
+            KeyState::Valid if known => Err(RejectReason::NotAuthorised),
+            KeyState::Valid if valid.len() >= KEYS_MAX => Err(RejectReason::Capacity),
+            KeyState::Revoked if !known => Err(RejectReason::NotAuthorised),
+            KeyState::Valid | KeyState::Revoked => Ok(()),
+        }
+    }
+    /// Sets a key that was admitted.
+    pub fn set_key(&mut self, key: &SetKey) {
+        let keys = self.keys.entry(key.participant).or_default();
+        match key.state {
+            KeyState::Valid => keys.push(key.fingerprint),
+            KeyState::Revoked => keys.retain(|k| *k != key.fingerprint),
+        }
+        assert!(keys.len() <= KEYS_MAX);
+    }
+    /// Says whether the key is valid now.
+    pub fn has_key(&self, participant: ParticipantId, fingerprint: Hash) -> bool {
+        self.keys
+            .get(&participant)
+            .is_some_and(|keys| keys.contains(&fingerprint))
+    }
+
+    /// Every open account's number.
+    pub fn account_ids(&self) -> impl Iterator<Item = AccountId> + '_ {
+        (1u32..)
+            .zip(self.accounts.iter().skip(1))
+            .filter(|(_, a)| !a.owner.is_zero())
+            .map(|(id, _)| AccountId(id))
+    }
+}

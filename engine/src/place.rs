@@ -1,0 +1,397 @@
+//! Placing an order: admission in the order of the reject reasons, then the order meets the book.
+
+use crate::events::Events;
+use crate::exchange::{Speaker, Venue};
+use crate::fees;
+use crate::floor::{Arrival, Indexed};
+use crate::ledger::{RowId, Spot};
+use crate::matching::{Rests, collar_bound, reaches};
+use crate::party::{Account, Freeze, Killed, Rates};
+use crate::refusal::{Refusal, beyond};
+use crate::series::Series;
+use xq_protocol::{
+    AccountId, Amount, AssetId, ClOrdId, Execution, Nanos, OrderAccepted, OrderType, Phase, PlaceOrder,
+    Price, Qty, RejectReason, Reserved, SeriesState, Side, TimeInForce,
+};
+
+/// What admission found out about a new order.
+struct Plan {
+    limit: Price,
+    rung: u32,
+    hold: Amount,
+    hold_row: RowId,
+    counter_row: Option<RowId>,
+    rates: Rates,
+    owner: u32,
+}
+
+/// What an order asks for, however it was asked.
+pub(crate) struct Ask {
+    pub account: AccountId,
+    pub side: Side,
+    pub qty: Qty,
+}
+
+impl Venue {
+    /// Places an order.
+    #[inline]
+    pub(crate) fn place_order(
+        &mut self,
+        speaker: Speaker,
+        c: &PlaceOrder,
+        events: &mut Events,
+    ) -> Result<(), Refusal> {
+        let plan = self.admit_place(speaker, c)?;
+        self.place(speaker, c, &plan, events);
+        Ok(())
+    }
+
+    fn admit_place(&self, speaker: Speaker, c: &PlaceOrder) -> Result<Plan, Refusal> {
+        let account = self.acting(speaker, c.account)?;
+        let series = self.series.get(c.series)?;
+        self.admit_party(speaker, account, series)?;
+        self.admit_market(series)?;
+        let limit = match c.order_type {
+            OrderType::Limit => c.limit,
+            OrderType::Market => collar_bound(series, c.side),
+        };
+        admit_terms(series, limit, c.qty)?;
+        admit_conditions(c, self.floor.now)?;
+        admit_bounds(series, limit)?;
+
+        let ask = Ask {
+            account: c.account,
+            side: c.side,
+            qty: c.qty,
+        };
+        let rung = series.rung(limit);
+        self.admit_cl_ord_id(c.account, c.cl_ord_id)?;
+        self.admit_book(c, series, rung, account)?;
+        let notional = limit.times(c.qty).ok_or(RejectReason::Overflow)?;
+        let rates = self.floor.parties.rates(account.schedule);
+        let hold = match (c.side, reaches(series, c.side, rung)) {
+            (Side::Sell, _) => c.qty.into(),
+            (Side::Buy, true) => buy_hold(notional, rates.taker.max(rates.maker))?,
+            (Side::Buy, false) => buy_hold(notional, rates.maker)?,
+        };
+        let (held_asset, counter_asset) = assets(series, c.side, c.series.into());
+        let hold_row = self.admit_hold(&ask, held_asset, hold)?;
+        admit_limits(account, &ask, notional, Amount::ZERO)?;
+        let counter_row = self.floor.ledger.find(c.account, counter_asset);
+        if counter_row.is_none() && !self.floor.ledger.has_room(1) {
+            return Err(RejectReason::Capacity.into());
+        }
+        Ok(Plan {
+            limit,
+            rung,
+            hold,
+            hold_row,
+            counter_row,
+            rates,
+            owner: account.owner.0,
+        })
+    }
+
+    fn place(&mut self, speaker: Speaker, c: &PlaceOrder, plan: &Plan, events: &mut Events) {
+        let series = self.series.known_mut(c.series.0);
+        let floor = &mut self.floor;
+        let counter_row = plan.counter_row.unwrap_or_else(|| {
+            let (_, counter_asset) = assets(series, c.side, c.series.into());
+            floor.new_row(c.account, counter_asset)
+        });
+        let slot = floor.orders.take();
+        let details = floor.orders.details_mut(slot);
+        details.cl_ord_id = c.cl_ord_id;
+        details.expire_at = c.expire_at;
+        details.seq = self.seq.0;
+        details.session = speaker.session.0;
+        details.total = c.qty;
+        details.day = floor.day;
+        details.tif = c.tif;
+        details.execution = c.execution;
+        details.on_disconnect = c.on_disconnect;
+        floor.ledger.transfer(
+            Spot::Available(plan.hold_row),
+            Spot::Held(plan.hold_row),
+            plan.hold,
+        );
+        let mut arrival = Arrival {
+            slot,
+            id: floor.orders.id(slot),
+            account: c.account,
+            owner: plan.owner,
+            side: c.side,
+            series: c.series,
+            leaves: c.qty,
+            limit: plan.limit,
+            rung: plan.rung,
+            held: plan.hold,
+            notional: Amount::ZERO,
+            rates: plan.rates,
+            hold_row: plan.hold_row,
+            counter_row,
+            indexed: Indexed::No,
+        };
+        events.emit(&OrderAccepted {
+            order: arrival.id,
+            account: c.account,
+            series: c.series,
+            cl_ord_id: c.cl_ord_id,
+            limit: plan.limit,
+            expire_at: c.expire_at,
+            held: plan.hold,
+            qty: c.qty,
+            currency: series.currency,
+            side: c.side,
+            order_type: c.order_type,
+            tif: c.tif,
+            execution: c.execution,
+            on_disconnect: c.on_disconnect,
+            reserved: Reserved::ZERO,
+        });
+        let stop = floor.meet(series, &mut arrival, events);
+        floor.finish(series, &mut arrival, rests(c), stop, events);
+    }
+
+    /// The account, when the speaker acts for it.
+    #[inline]
+    pub(crate) fn acting(&self, speaker: Speaker, account: AccountId) -> Result<&Account, RejectReason> {
+        let account = self.floor.parties.account(account)?;
+        if account.actor != speaker.participant {
+            return Err(RejectReason::NotAuthorised);
+        }
+        Ok(account)
+    }
+
+    /// Says whether the account's owner and actor may trade at all now.
+    #[inline]
+    pub(crate) fn admit_party(
+        &self,
+        speaker: Speaker,
+        account: &Account,
+        series: &Series,
+    ) -> Result<(), RejectReason> {
+        if account.freeze != Freeze::None {
+            return Err(RejectReason::AccountFrozen);
+        }
+        let parties = &self.floor.parties;
+        let killed = |id| parties.participant(id).is_ok_and(|p| p.killed == Killed::Yes);
+        if series.killed == Killed::Yes || killed(account.owner) || killed(speaker.participant) {
+            return Err(RejectReason::KillSwitch);
+        }
+        Ok(())
+    }
+
+    /// Says whether the series trades now.
+    #[inline]
+    pub(crate) fn admit_market(&self, series: &Series) -> Result<(), RejectReason> {
+        if series.state != SeriesState::Registered {
+            return Err(RejectReason::SeriesState);
+        }
+        let phase = match self.phase {
+            Phase::Continuous => series.phase,
+            Phase::Closed | Phase::Halt => self.phase,
+        };
+        match phase {
+            Phase::Closed => return Err(RejectReason::Phase),
+            Phase::Halt => return Err(RejectReason::Halted),
+            Phase::Continuous => {}
+        }
+        if self.floor.now.0 >= series.valid_to {
+            return Err(RejectReason::SeriesExpired);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn admit_cl_ord_id(&self, account: AccountId, id: ClOrdId) -> Result<(), RejectReason> {
+        if id.is_zero() || self.floor.find_cl_ord_id(account, id).is_some() {
+            return Err(RejectReason::DupClOrdId);
+        }
+        Ok(())
+    }
+
+    /// What the book has to say: post-only, fill or kill, and room to rest.
+    #[inline]
+    fn admit_book(
+        &self,
+        c: &PlaceOrder,
+        series: &Series,
+        rung: u32,
+        account: &Account,
+    ) -> Result<(), Refusal> {
+        if c.execution == Execution::PostOnly && self.floor.would_take(series, c.side, rung) {
+            return Err(RejectReason::WouldTake.into());
+        }
+        if c.tif == TimeInForce::Fok {
+            let fillable = self.floor.fillable(series, c.side, rung, c.qty, account.owner.0);
+            if fillable < c.qty {
+                return Err(beyond(
+                    RejectReason::FokUnfillable,
+                    c.qty.0.into(),
+                    fillable.0.into(),
+                ));
+            }
+        }
+        let max = account.open_orders_max;
+        if rests(c) == Rests::Yes && !max.is_zero() && account.open_orders >= max.0 {
+            return Err(beyond(
+                RejectReason::MaxOpenOrders,
+                account.open_orders.into(),
+                max.0.into(),
+            ));
+        }
+        if !self.floor.orders.has_room() || !self.floor.levels.has_room() {
+            return Err(RejectReason::Capacity.into());
+        }
+        Ok(())
+    }
+
+    /// The row that holds what the order needs, when that is available.
+    #[inline]
+    fn admit_hold(&self, ask: &Ask, asset: AssetId, hold: Amount) -> Result<RowId, Refusal> {
+        let found = self.floor.ledger.find(ask.account, asset);
+        let available = found.map_or(Amount::ZERO, |row| self.floor.ledger.row(row).available);
+        match found {
+            Some(row) if available >= hold => Ok(row),
+            Some(_) | None => Err(beyond(shortage(ask.side), hold.0, available.0)),
+        }
+    }
+}
+
+/// What a side lacks when it cannot hold enough.
+pub(crate) fn shortage(side: Side) -> RejectReason {
+    match side {
+        Side::Buy => RejectReason::InsufficientCash,
+        Side::Sell => RejectReason::InsufficientUnits,
+    }
+}
+
+/// What an order of this side holds, and what it gets.
+#[inline]
+pub(crate) fn assets(series: &Series, side: Side, coupon: AssetId) -> (AssetId, AssetId) {
+    match side {
+        Side::Buy => (series.currency.into(), coupon),
+        Side::Sell => (coupon, series.currency.into()),
+    }
+}
+
+/// An amount and the fee on it.
+#[inline]
+pub(crate) fn buy_hold(notional: Amount, rate: xq_protocol::Ppm) -> Result<Amount, RejectReason> {
+    notional
+        .checked_add(fees::to_hold(Amount::ZERO, notional, rate))
+        .ok_or(RejectReason::Overflow)
+}
+
+/// Tick, lot, sizes, collar.
+#[inline]
+pub(crate) fn admit_terms(series: &Series, limit: Price, qty: Qty) -> Result<(), Refusal> {
+    if !limit.0.is_multiple_of(series.tick.0) {
+        return Err(beyond(RejectReason::Tick, limit.0, series.tick.0));
+    }
+    if !qty.0.is_multiple_of(series.lot.0) {
+        return Err(beyond(RejectReason::Lot, qty.0.into(), series.lot.0.into()));
+    }
+    if qty < series.qty_min {
+        return Err(beyond(
+            RejectReason::QtyMin,
+            qty.0.into(),
+            series.qty_min.0.into(),
+        ));
+    }
+    if qty > series.qty_max {
+        return Err(beyond(
+            RejectReason::QtyMax,
+            qty.0.into(),
+            series.qty_max.0.into(),
+        ));
+    }
+    if !series.collar.is_zero() && limit < series.collar_low {
+        return Err(beyond(RejectReason::CollarStatic, limit.0, series.collar_low.0));
+    }
+    if !series.collar.is_zero() && limit > series.collar_high {
+        return Err(beyond(RejectReason::CollarStatic, limit.0, series.collar_high.0));
+    }
+    Ok(())
+}
+
+/// Between the tick and the face value.
+#[inline]
+pub(crate) fn admit_bounds(series: &Series, limit: Price) -> Result<(), Refusal> {
+    if limit < series.tick {
+        return Err(beyond(RejectReason::PriceBounds, limit.0, series.tick.0));
+    }
+    if limit > series.face {
+        return Err(beyond(RejectReason::PriceBounds, limit.0, series.face.0));
+    }
+    Ok(())
+}
+
+/// Time in force, order type and expire time go together.
+#[inline]
+fn admit_conditions(c: &PlaceOrder, now: Nanos) -> Result<(), Refusal> {
+    let immediate = matches!(c.tif, TimeInForce::Ioc | TimeInForce::Fok);
+    let post_only = c.execution == Execution::PostOnly;
+    let market = c.order_type == OrderType::Market;
+    if (market && !immediate) || (post_only && immediate) {
+        return Err(RejectReason::Tif.into());
+    }
+    if market && !c.limit.is_zero() {
+        return Err(RejectReason::OrdType.into());
+    }
+    let expires = match c.tif {
+        TimeInForce::Gtd => c.expire_at > now,
+        TimeInForce::Gtc | TimeInForce::Day | TimeInForce::Ioc | TimeInForce::Fok => c.expire_at.is_zero(),
+    };
+    if !expires {
+        return Err(beyond(RejectReason::ExpireTime, c.expire_at.0, now.0));
+    }
+    Ok(())
+}
+
+/// The account's limits; `freed` is the notional that the order replaces.
+#[inline]
+pub(crate) fn admit_limits(
+    account: &Account,
+    ask: &Ask,
+    notional: Amount,
+    freed: Amount,
+) -> Result<(), Refusal> {
+    if !account.order_qty_max.is_zero() && ask.qty > account.order_qty_max {
+        return Err(beyond(
+            RejectReason::OrderNotional,
+            ask.qty.0.into(),
+            account.order_qty_max.0.into(),
+        ));
+    }
+    if !account.order_notional_max.is_zero() && notional > account.order_notional_max {
+        return Err(beyond(
+            RejectReason::OrderNotional,
+            notional.0,
+            account.order_notional_max.0,
+        ));
+    }
+    let others = account
+        .open_notional
+        .checked_sub(freed)
+        .expect("it was counted when it came to rest");
+    let open = others.checked_add(notional).ok_or(RejectReason::Overflow)?;
+    if !account.open_notional_max.is_zero() && open > account.open_notional_max {
+        return Err(beyond(
+            RejectReason::OpenNotional,
+            open.0,
+            account.open_notional_max.0,
+        ));
+    }
+    Ok(())
+}
+
+/// Whether what does not trade at once rests.
+#[inline]
+fn rests(c: &PlaceOrder) -> Rests {
+    match c.tif {
+        TimeInForce::Gtc | TimeInForce::Day | TimeInForce::Gtd => Rests::Yes,
+        TimeInForce::Ioc | TimeInForce::Fok => Rests::No,
+    }
+}
