@@ -1,8 +1,12 @@
 //! One command for each habit of the project: `cargo xtask <habit>`.
 
 mod books;
+mod ci;
 mod conformance;
 mod oracle;
+mod shell;
+mod test;
+mod tidy;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -21,12 +25,27 @@ enum Habit {
     Conformance(conformance::Args),
     /// Plays random orders through every book beside the naive one.
     Oracle(oracle::Args),
+    /// Runs everything that must pass: form, lints, tidiness, tests.
+    Test,
+    /// Runs what a clean checkout must show: tests, mutants, instruction limits, short crash runs.
+    Ci,
+    /// Compiles each deliberate defect and requires that a test notices it.
+    Mutants,
+    /// Checks the rules of style that a program can check.
+    Tidy,
+    /// Writes every generated file anew: golden bytes, schema, documents, scenarios' outcomes.
+    Bless,
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().habit {
         Habit::Conformance(args) => conformance::run(&args),
         Habit::Oracle(args) => oracle::run(&args),
+        Habit::Test => test::test(),
+        Habit::Ci => ci::ci(),
+        Habit::Mutants => ci::mutants(),
+        Habit::Tidy => tidy::tidy(),
+        Habit::Bless => test::bless(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
