@@ -332,3 +332,53 @@ fn a_reader_on_another_thread_follows_and_seeks_back() {
     assert!(read > last && hash == journal.event_hash());
     journal.sync().unwrap();
 }
+
+#[test]
+fn a_failed_sync_of_events_is_fatal() {
+    let (disk, mut journal) = written(500);
+    let mut keeper = journal.keeper();
+    keeper.keep().unwrap();
+    let synced = keeper.synced();
+    assert!(synced > 0);
+    (501..=600)
+        .flat_map(events_of)
+        .for_each(|frame| journal.append(&frame).unwrap());
+    while journal.pool().prepare().unwrap() == xq_journal::Preparation::Prepared {}
+    disk.fail_at(1, Fault::Io);
+    let error = keeper.keep().unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            Error::Io {
+                action: "syncing events",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let calls = disk.calls();
+    assert!(matches!(keeper.keep(), Err(Error::Poisoned { .. })));
+    assert!(matches!(journal.sync(), Err(Error::Poisoned { .. })));
+    assert_eq!(
+        (disk.calls(), keeper.synced(), disk.faults_hit()),
+        (calls, synced, 1),
+        "nothing is tried again"
+    );
+}
+
+#[test]
+fn a_folder_has_one_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = FileStorage::open(folder.path()).unwrap();
+    let second = FileStorage::open(folder.path()).unwrap_err();
+    assert_eq!(second.kind(), std::io::ErrorKind::WouldBlock);
+    assert!(
+        FileStorage::open_to_read(folder.path())
+            .unwrap()
+            .list()
+            .unwrap()
+            .is_empty()
+    );
+    drop(first);
+    FileStorage::open(folder.path()).unwrap();
+}

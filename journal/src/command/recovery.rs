@@ -202,7 +202,7 @@ impl UnrecoveredJournal {
         scan(&views, &expect)
     }
 
-    /// Zeroes what was cut, in whole pages of which everything from the cut on belongs to it, and syncs.
+    /// Zeroes what was cut, and syncs.
     fn erase(&self, cut: &Cut, last: Seq) -> Result<(), Error> {
         let io = |source| {
             Error::io(
@@ -213,9 +213,9 @@ impl UnrecoveredJournal {
             )
         };
         let file = self.storage.open(&cut.file, Access::Direct).map_err(io)?;
-        // The cut begins at a block boundary; everything up to the end of its last block goes.
-        let block = wide(super::layout::BLOCK_MIN);
-        let end = (cut.offset + cut.bytes).next_multiple_of(block);
+        // The cut begins at a block boundary and is followed by zeros, so that it may be rounded up to what any
+        // device takes.
+        let end = (cut.offset + cut.bytes).next_multiple_of(wide(PAGE));
         let zeros = AlignedBuffer::new(1 << 20);
         let mut at = cut.offset;
         while at < end {

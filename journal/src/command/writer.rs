@@ -6,7 +6,7 @@
 
 use super::layout::{BATCH_HEADER, BatchHeader, Shape, command_chain_origin};
 use crate::bytes::{put, short, wide};
-use crate::frame::{COMMAND_FRAME_MAX, SEQ_AT, fault_of};
+use crate::frame::{COMMAND_FRAME_MAX, SEQ_AT, announced_length, fault_of};
 use crate::memory::AlignedBuffer;
 use crate::pool::{Prepared, SegmentPool};
 use crate::{ChainHash, Error, JournalId, SegmentNumber, Seq};
@@ -206,6 +206,9 @@ impl CommandJournal {
             payload: short(self.payload),
             chain: ChainHash::default(),
         };
+        if cfg!(feature = "mutant-swap-records") {
+            self.swap_first_two(first_seq);
+        }
         let chain = header.seal(&mut self.buffer[block..end], self.chain);
         let start = if self.offset == 0 { 0 } else { block };
         if start == 0 {
@@ -241,6 +244,19 @@ impl CommandJournal {
             .file
             .sync()
             .map_err(|source| self.fail("syncing a batch", source))
+    }
+
+    /// What the mutant `mutant-swap-records` does: the first two commands change places, not numbers.
+    fn swap_first_two(&mut self, first_seq: Seq) {
+        let start = self.shape.block + BATCH_HEADER;
+        let frames = &mut self.buffer[start..start + self.payload];
+        let one = announced_length(frames);
+        if one < frames.len() {
+            let two = announced_length(&frames[one..]);
+            frames[..one + two].rotate_left(one);
+            put(frames, SEQ_AT, &first_seq.0.to_le_bytes());
+            put(frames, two + SEQ_AT, &first_seq.next().0.to_le_bytes());
+        }
     }
 
     fn fail(&mut self, action: &'static str, source: std::io::Error) -> Error {

@@ -49,8 +49,9 @@ pub(crate) struct Live {
 pub(crate) struct LiveSegments {
     segments: Mutex<VecDeque<Live>>,
     synced: AtomicU64,
-    /// Held while syncing: two syncs of one range would each believe the other's errors.
-    syncing: Mutex<()>,
+    /// Held while syncing: two syncs of one range would each believe the other's errors. True after a sync that
+    /// failed: the pages may be lost, and the next sync would not notice.
+    failed: Mutex<bool>,
 }
 
 impl LiveSegments {
@@ -64,19 +65,27 @@ impl LiveSegments {
 
     /// Syncs all bytes below a position. The writer may go on above it meanwhile.
     pub(crate) fn sync_to(&self, position: u64) -> Result<(), Error> {
-        let _one = lock(&self.syncing);
+        let mut failed = lock(&self.failed);
         loop {
             let Some((name, file, map, base)) = self.oldest() else {
                 return Ok(());
             };
             let from = self.synced.load(Ordering::Acquire).max(base);
             let end = base + wide(map.length());
+            if *failed {
+                return Err(Error::Poisoned {
+                    file: name,
+                    offset: from - base,
+                    seq: Seq::ZERO,
+                });
+            }
             // A finished segment is synced whole: its epoch table changed after its first pages were synced.
             let sealed = position >= end;
             let (first, last) = if sealed { (base, end) } else { (from, position) };
             if first < last {
                 let range = narrow(first - base)..narrow(last - base);
                 let synced = file.sync_map(&map, range);
+                *failed = synced.is_err();
                 synced.map_err(|source| {
                     Error::io(&name, "syncing events", (first - base, Seq::ZERO), source)
                 })?;
