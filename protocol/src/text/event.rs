@@ -160,10 +160,11 @@ fn write_replaced(out: &mut impl Write, e: &OrderReplaced, names: &Names) -> fmt
 enum Measure {
     Money,
     Instant,
+    Date,
     Number,
 }
 
-fn measure(reason: RejectReason) -> Measure {
+fn measure(reason: RejectReason, template: u32) -> Measure {
     use RejectReason as R;
     let money = [
         R::Tick,
@@ -177,6 +178,9 @@ fn measure(reason: RejectReason) -> Measure {
     if money.contains(&reason) || more_money.contains(&reason) {
         return Measure::Money;
     }
+    if reason == R::ValidityPeriod && template == u32::from(RollDay::TEMPLATE) {
+        return Measure::Date;
+    }
     match [R::SeriesExpired, R::ExpireTime, R::ValidityPeriod].contains(&reason) {
         true => Measure::Instant,
         false => Measure::Number,
@@ -189,9 +193,11 @@ fn write_rejected(out: &mut impl Write, e: &Rejected, names: &Names) -> fmt::Res
         return Ok(());
     }
     let reason = RejectReason::from_code(e.code);
-    match reason.map_or(Measure::Number, measure) {
+    match reason.map_or(Measure::Number, |reason| measure(reason, e.template.0)) {
         Measure::Money => {
-            let shown = |n: Observed| decimal(n.0, names.currency_of(e.series));
+            let of_order = names.currency_of_known_order(e.account, e.order, e.cl_ord_id);
+            let currency = names.currency_of(e.series).or(of_order);
+            let shown = |n: Observed| decimal(n.0, currency);
             write!(
                 out,
                 ", observed {}, allowed {}",
@@ -204,6 +210,15 @@ fn write_rejected(out: &mut impl Write, e: &Rejected, names: &Names) -> fmt::Res
             write!(
                 out,
                 ", observed {}, allowed {}",
+                shown(e.observed),
+                shown(e.allowed)
+            )
+        }
+        Measure::Date => {
+            let shown = |n: Observed| u32::try_from(n.0).map_or(n.to_string(), |n| date(Date(n)).to_string());
+            write!(
+                out,
+                ", observed {}, allowed after {}",
                 shown(e.observed),
                 shown(e.allowed)
             )

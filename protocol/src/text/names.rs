@@ -236,16 +236,25 @@ impl Names {
     pub(super) fn set_home(&mut self, home: Currency) {
         self.home = Some(home);
     }
-    /// In which currency an open order's price is written: its series'; the venue's first when the order is not known.
-    pub(super) fn currency_of_order(
+    /// In which currency an open order's price is written: its series'; none when the order is not known.
+    pub(super) fn currency_of_known_order(
         &self,
         account: AccountId,
         order: OrderId,
         label: ClOrdId,
     ) -> Option<Currency> {
         let by_label = self.order_labels.get(&(account, label)).copied();
-        let name = self.orders.get(&by_label.unwrap_or(order));
-        name.and_then(|name| self.currency_of(name.series)).or(self.home)
+        let name = self.orders.get(&by_label.unwrap_or(order))?;
+        self.currency_of(name.series)
+    }
+    /// The same, and the venue's first currency when the order is not known.
+    pub(super) fn currency_of_order(
+        &self,
+        account: AccountId,
+        order: OrderId,
+        label: ClOrdId,
+    ) -> Option<Currency> {
+        self.currency_of_known_order(account, order, label).or(self.home)
     }
     /// The proposal that a label stands for.
     pub fn proposal(&self, label: &str) -> Option<(Seq, Hash)> {

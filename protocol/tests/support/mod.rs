@@ -1,6 +1,11 @@
 //! Random and regular frames of every message, made from the tables that the schema is made from.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod bless;
+pub mod golden;
+pub mod pages;
+pub mod xml;
+
 use xq_protocol::{COMMANDS, CommandFrame, EVENTS, Field, HEADER_LEN, Header, SESSION_MESSAGES, Shape};
 
 /// A message's row: template id, name, what it is, fields, body length.

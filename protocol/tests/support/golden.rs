@@ -1,0 +1,100 @@
+//! One frame of every message in which no two fields look alike, and what a foreign reader must make of it.
+
+use super::{Row, frame_of};
+use std::fmt::Write as _;
+use xq_protocol::{CommandFrame, Field, Header, Nanos, ReqSeq, Seq, SessionId, Shape};
+
+/// The frame whose bytes are pinned.
+pub fn golden_frame(row: &Row) -> CommandFrame {
+    let mut body = vec![0; row.4];
+    for (k, field) in row.3.iter().enumerate() {
+        fill(
+            &mut body[field.offset..field.offset + field.length],
+            k,
+            field.shape,
+        );
+    }
+    let mut frame = frame_of(row.0, &body);
+    let header = frame.header_mut();
+    header.seq = Seq(0x0807_0605_0403_0201);
+    header.time = Nanos(1_767_315_600_123_456_789);
+    header.session = SessionId(0x123);
+    header.index = 5;
+    header.flags = Header::LAST;
+    header.req_seq = ReqSeq(0x1817_1615_1413_1211);
+    frame
+}
+
+fn fill(bytes: &mut [u8], k: usize, shape: Shape) {
+    let counted = |at: usize| u8::try_from((16 * (k + 1) + at) % 251 + 1).expect("below 252");
+    match shape {
+        Shape::Integer(_) | Shape::Bytes(_) => {
+            bytes.iter_mut().enumerate().for_each(|(at, b)| *b = counted(at))
+        }
+        Shape::Choice(pairs) => bytes[0] = pairs[(k + 1) % pairs.len()].0,
+        Shape::Text(_) => {
+            let text = format!("text-{k}");
+            bytes[..text.len()].copy_from_slice(text.as_bytes());
+        }
+        Shape::Zeros(_) => {}
+    }
+}
+
+/// Bytes as lines of sixteen, in hexadecimal.
+pub fn hex_lines(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for line in bytes.chunks(16) {
+        for byte in line {
+            write!(text, "{byte:02x}").expect("a String takes all");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The number in these little-endian bytes, as the primitive reads it.
+pub fn integer(primitive: &str, bytes: &[u8]) -> i128 {
+    let signed = primitive.starts_with("int");
+    let negative = signed && bytes.last().is_some_and(|b| b & 0x80 != 0);
+    let mut wide = if negative { [0xFF; 16] } else { [0; 16] };
+    wide[..bytes.len()].copy_from_slice(bytes);
+    i128::from_le_bytes(wide)
+}
+
+/// A field's value: how JSON writes it (64-bit numbers as strings), and how the decoded struct shows it in `Debug`.
+pub fn value(field: &Field, body: &[u8]) -> (String, Option<String>) {
+    let bytes = &body[field.offset..field.offset + field.length];
+    let hex = || hex_lines(bytes).replace('\n', "");
+    let kind = field.type_name;
+    let (json, debug) = match field.shape {
+        Shape::Integer(primitive) => {
+            let number = integer(primitive, bytes);
+            let json = if field.length == 8 {
+                format!("\"{number}\"")
+            } else {
+                number.to_string()
+            };
+            (json, Some(format!("{kind}({number})")))
+        }
+        Shape::Choice(pairs) => {
+            let name = pairs
+                .iter()
+                .find(|pair| pair.0 == bytes[0])
+                .expect("a valid choice")
+                .1;
+            (format!("\"{name}\""), Some(name.to_owned()))
+        }
+        Shape::Text(_) => {
+            let text: String = bytes
+                .iter()
+                .take_while(|b| **b != 0)
+                .map(|b| char::from(*b))
+                .collect();
+            (format!("\"{text}\""), Some(format!("\"{text}\"")))
+        }
+        Shape::Bytes(_) if kind == "Currencies" => (format!("\"{}\"", hex()), None),
+        Shape::Bytes(_) => (format!("\"{}\"", hex()), Some(hex())),
+        Shape::Zeros(_) => (format!("\"{}\"", hex()), None),
+    };
+    (json, debug.map(|shown| format!("{}: {shown}", field.name)))
+}

@@ -1,0 +1,106 @@
+//! The pages of docs/ that are made from the tables: the protocol and its errors.
+
+use super::{Row, xml};
+use std::fmt::Write as _;
+use xq_protocol::*;
+
+const PROTOCOL_HEAD: &str = "\
+# Protocol
+
+Made from the tables in `protocol/src` by its tests; `XQ_BLESS=1 cargo test -p xq-protocol` makes it anew. The same tables
+make `protocol/schema/xq.xml`, from which SBE tools generate clients; `protocol/golden/` pins the bytes of every message.
+
+Every message is one frame: a header of 40 bytes and a body of fixed layout; little-endian, a multiple of 8 bytes, at most
+1,024. Events have at most 128 bytes. A message's template id is a command's id on every door.
+
+```text
+ 0        2        4        6        8                16               24       28     30     32              40
+ | block  | templ- | schema | schema | seq            | time           | session| index| flags| req_seq       |
+ | length | ate id | id     | version| u64            | u64 ns UTC     | u32    | u16  | u16  | u64           |
+```
+
+A client fills in `req_seq` and leaves `seq`, `time`, `session`, `index` and `flags` zero, else R106. In an event, `seq` is the
+causing command's, `index` the event's place among that command's events; bit 0 of `flags` marks the last of them, bit 1 an
+outcome told again. Reserved bytes are zero. A frame of another schema, version or length than is spoken is refused by name.
+
+";
+
+/// `docs/protocol.md`.
+pub fn protocol() -> String {
+    let mut page = format!("{PROTOCOL_HEAD}Schema {SCHEMA_ID}, version {SCHEMA_VERSION}.\n");
+    let families: [(&str, &[Row]); 3] = [
+        ("Commands", COMMANDS),
+        ("Events", EVENTS),
+        ("Session messages and the order feed", SESSION_MESSAGES),
+    ];
+    for (title, rows) in families {
+        write!(page, "\n## {title}\n").expect("a String takes all");
+        for row in rows {
+            write_message(&mut page, row);
+        }
+    }
+    page += "\n## Types\n\n| type | is | bytes | meaning |\n|---|---|---|---|\n";
+    for (name, field) in xml::types() {
+        let shape = match field.shape {
+            Shape::Integer(primitive) => primitive.to_owned(),
+            Shape::Choice(pairs) => {
+                let pairs: Vec<_> = pairs
+                    .iter()
+                    .map(|(value, name)| format!("{value} {name}"))
+                    .collect();
+                pairs.join(", ")
+            }
+            Shape::Text(_) => "ASCII, padded with zeros".to_owned(),
+            Shape::Bytes(_) => "bytes".to_owned(),
+            Shape::Zeros(_) => "zeros".to_owned(),
+        };
+        let (length, about) = (field.length, field.type_about.trim());
+        writeln!(page, "| {name} | {shape} | {length} | {about} |").expect("a String takes all");
+    }
+    page
+}
+
+fn write_message(page: &mut String, row: &Row) {
+    let (template, name, about, fields, length) = row;
+    let about = about.trim();
+    write!(page, "\n### {template} {name}\n\n{about} Body: {length} bytes.").expect("a String takes all");
+    if let Some(rule) = rule(*template) {
+        let roles: Vec<_> = rule.roles.iter().map(|role| role.text()).collect();
+        write!(page, " Said by: {}.", roles.join(", ")).expect("a String takes all");
+    }
+    *page += "\n";
+    if !fields.is_empty() {
+        *page += "\n| at | bytes | field | type | meaning |\n|---|---|---|---|---|\n";
+    }
+    for field in *fields {
+        let (kind, about) = (xml::type_name(field), field.about.trim());
+        writeln!(
+            page,
+            "| {} | {} | {} | {kind} | {about} |",
+            field.offset, field.length, field.name
+        )
+        .expect("a String takes all");
+    }
+}
+
+/// `docs/errors.md`.
+pub fn errors() -> String {
+    let mut page = "\
+# Errors
+
+Made from `protocol/src/reject.rs` by its tests; `XQ_BLESS=1 cargo test -p xq-protocol` makes it anew. `xq errors CODE` tells
+one. Inside a group, the order is precedence: of several reasons the first is told. Numbers are never reused.
+
+A refusal at the door never enters the exchange and consumes its request number; every other is an event in the journal.
+
+| code | name | told by | meaning |
+|---|---|---|---|
+"
+    .to_owned();
+    for reason in RejectReason::ALL {
+        let door = if reason.is_door() { "door" } else { "exchange" };
+        let (code, name, text) = (reason.code(), reason.name(), reason.text());
+        writeln!(page, "| R{code} | {name} | {door} | {text} |").expect("a String takes all");
+    }
+    page
+}
