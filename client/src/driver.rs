@@ -1,0 +1,330 @@
+//! The task behind a client: keeps its session up, reads, writes, catches up on what it missed.
+
+use crate::link::{Known, Link, ask, unexpected};
+use crate::outbox::Outbox;
+use crate::wire::Inbound;
+use crate::{ClientError, Config, Report};
+use bytes::Bytes;
+use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use xq_protocol::{
+    CommandFrame, Count, EventFrame, Frame, Header, JournalId, Nanos, RejectCode, ReqSeq, Reserved,
+    RetransmitRequest, Sequence, SessionId, SessionMessage, Terminate, TerminateReason,
+};
+
+/// What the client's handles and its task share.
+pub(crate) struct Shared {
+    outbox: Mutex<Outbox>,
+    connection: Mutex<Option<Connection>>,
+    /// There is something to send, or to end.
+    pub(crate) more: Notify,
+    /// A request was answered: another may be sent.
+    pub(crate) room: Notify,
+    closing: std::sync::atomic::AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(outbox: Outbox) -> Shared {
+        Shared {
+            outbox: Mutex::new(outbox),
+            connection: Mutex::new(None),
+            more: Notify::new(),
+            room: Notify::new(),
+            closing: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+    pub(crate) fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().expect("nobody panics while holding it")
+    }
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.connection.lock().expect("nobody panics while holding it")
+    }
+    pub(crate) fn close(&self) {
+        self.closing.store(true, std::sync::atomic::Ordering::Release);
+        self.more.notify_one();
+        self.room.notify_waiters();
+    }
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(std::sync::atomic::Ordering::Acquire)
+    }
+}
+
+pub(crate) type Batches = mpsc::Sender<Vec<Report>>;
+
+/// The task.
+pub(crate) struct Driver {
+    pub(crate) shared: std::sync::Arc<Shared>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) config: Config,
+    pub(crate) batches: Batches,
+    pub(crate) next_out: ReqSeq,
+    pub(crate) journal_id: JournalId,
+}
+
+/// How long to wait before each further attempt to connect: doubled up to this.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+impl Driver {
+    /// Keeps the session up until it is closed or will not be served any more.
+    pub(crate) async fn run(mut self, first: Link) {
+        let mut link = Some(first);
+        let mut backoff = Duration::from_millis(10);
+        while !self.shared.is_closing() {
+            let opened = match link.take() {
+                Some(link) => Ok(link),
+                None => Link::open(&self.endpoint, &self.config, self.known()).await,
+            };
+            let ended = match opened {
+                Ok(link) => {
+                    backoff = Duration::from_millis(10);
+                    let ended = self.serve(link).await;
+                    *self.shared.connection() = None;
+                    ended
+                }
+                Err(error) => error,
+            };
+            let passing = ended.is_passing();
+            let told = self.batches.send(vec![Report::Down(ended)]).await;
+            if !passing || told.is_err() {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff) => {}
+                () = self.shared.more.notified(), if self.shared.is_closing() => {}
+            }
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+        self.shared.close();
+        self.endpoint.wait_idle().await;
+    }
+
+    fn known(&self) -> Known {
+        Known {
+            next_out_seq: self.next_out,
+            journal_id: self.journal_id,
+        }
+    }
+
+    async fn serve(&mut self, link: Link) -> ClientError {
+        let Link {
+            connection,
+            mut send,
+            recv,
+            inbound,
+            ack,
+        } = link;
+        self.journal_id = ack.journal_id;
+        if self.next_out.is_zero() {
+            self.next_out = ack.next_out_seq;
+        }
+        let mut reader = Reader {
+            shared: &self.shared,
+            connection: connection.clone(),
+            batches: &self.batches,
+            session: self.config.session,
+            next_out: self.next_out,
+            retransmit_max: ack.retransmit_max,
+        };
+        *self.shared.connection() = Some(connection.clone());
+        let ended = tokio::select! {
+            ended = reader.run((recv, inbound), &ack) => ended,
+            ended = write(&self.shared, &mut send, duration(ack.heartbeat)) => ended,
+        };
+        self.next_out = reader.next_out;
+        let reason = match &ended {
+            Ok(never) => match *never {},
+            Err(_) => TerminateReason::Requested,
+        };
+        connection.close(quinn::VarInt::from_u32(u32::from(reason as u8)), b"");
+        ended.err().unwrap_or(ClientError::Closed)
+    }
+}
+
+fn duration(nanos: Nanos) -> Duration {
+    Duration::from_nanos(nanos.0)
+}
+
+/// No value: what runs until it fails.
+pub(crate) enum Never {}
+
+/// Sends requests as they come, and Sequence when there are none.
+async fn write(shared: &Shared, send: &mut SendStream, heartbeat: Duration) -> Result<Never, ClientError> {
+    let mut sent = Instant::now();
+    loop {
+        let unsent = shared.outbox().take();
+        if let Some(bytes) = unsent {
+            send.write_chunk(bytes).await?;
+            sent = Instant::now();
+        } else if shared.is_closing() {
+            return say_good_bye(send).await;
+        } else if sent.elapsed() >= heartbeat {
+            let next = shared.outbox().next();
+            let frame = CommandFrame::new(Header::default(), &Sequence { next });
+            send.write_chunk(Bytes::copy_from_slice(frame.bytes())).await?;
+            sent = Instant::now();
+        } else {
+            tokio::select! {
+                () = shared.more.notified() => {}
+                () = tokio::time::sleep_until(sent + heartbeat) => {}
+            }
+        }
+    }
+}
+
+async fn say_good_bye(send: &mut SendStream) -> Result<Never, ClientError> {
+    let terminate = Terminate {
+        reason: TerminateReason::Requested,
+        reserved: Reserved::ZERO,
+        code: RejectCode::ZERO,
+        reserved2: Reserved::ZERO,
+    };
+    send.write_all(CommandFrame::new(Header::default(), &terminate).bytes())
+        .await?;
+    // Errors mean that the other side is gone: then it needs no good-bye.
+    let _ = send.finish();
+    let _ = tokio::time::timeout(Duration::from_secs(1), send.stopped()).await;
+    Err(ClientError::Closed)
+}
+
+struct Reader<'a> {
+    shared: &'a Shared,
+    connection: Connection,
+    batches: &'a Batches,
+    session: SessionId,
+    next_out: ReqSeq,
+    retransmit_max: Count,
+}
+
+impl Reader<'_> {
+    async fn run(
+        &mut self,
+        (mut recv, mut inbound): (RecvStream, Inbound),
+        ack: &xq_protocol::EstablishAck,
+    ) -> Result<Never, ClientError> {
+        self.deliver(vec![Report::Up(*ack)]).await?;
+        // What was missed comes first: it may answer requests that would else be sent again.
+        self.catch_up(ack.next_out_seq).await?;
+        let window = usize::try_from(ack.window.0).unwrap_or(usize::MAX);
+        self.shared.outbox().restart(ack.next_req_seq, window);
+        self.shared.room.notify_waiters();
+        self.shared.more.notify_one();
+        let lapse = duration(ack.lapse);
+        loop {
+            let mut batch = Vec::new();
+            let mut told_so_far = None;
+            while let Some(frame) = inbound.next().map_err(crate::wire::ReadError::from)? {
+                told_so_far = self.frame(&frame, &mut batch)?;
+                if told_so_far.is_some() {
+                    break;
+                }
+            }
+            self.deliver(batch).await?;
+            match told_so_far {
+                Some(next) => self.catch_up(next).await?,
+                None => {
+                    let read = tokio::time::timeout(lapse, inbound.read(&mut recv)).await;
+                    read.map_err(|_| ClientError::Silent)??;
+                }
+            }
+        }
+    }
+
+    async fn deliver(&self, batch: Vec<Report>) -> Result<(), ClientError> {
+        if !batch.is_empty() {
+            self.batches.send(batch).await.map_err(|_| ClientError::Closed)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one frame of the main stream; returns what is told so far when some of it is missing here.
+    fn frame(&mut self, frame: &Frame<'_>, batch: &mut Vec<Report>) -> Result<Option<ReqSeq>, ClientError> {
+        if is_told(frame.header) {
+            self.told(frame, batch)?;
+            return Ok(None);
+        }
+        match frame.session_message() {
+            Ok(SessionMessage::Sequence(sequence)) => {
+                Ok((sequence.next > self.next_out).then_some(sequence.next))
+            }
+            Ok(SessionMessage::DoorRejected(rejected)) => {
+                self.answered(rejected.req_seq);
+                batch.push(Report::Refused(*rejected));
+                Ok(None)
+            }
+            other => Err(unexpected(frame, other)),
+        }
+    }
+
+    fn told(&mut self, frame: &Frame<'_>, batch: &mut Vec<Report>) -> Result<(), ClientError> {
+        let copy =
+            EventFrame::copy_of(frame).ok_or_else(|| ClientError::Unexpected("a long event".to_owned()))?;
+        let header = frame.header;
+        let repeated = header.flags & Header::REPEATED != 0;
+        let mine = header.session == self.session && !header.req_seq.is_zero();
+        // The rest of an outcome is told in any case; the rest of a repetition only if it is asked for again.
+        if mine && (!repeated || header.is_last()) {
+            self.answered(header.req_seq);
+        }
+        let out_seq = if repeated { ReqSeq::ZERO } else { self.next_out };
+        if !repeated {
+            self.next_out = ReqSeq(self.next_out.0 + 1);
+        }
+        batch.push(Report::Event { out_seq, frame: copy });
+        Ok(())
+    }
+
+    fn answered(&self, number: ReqSeq) {
+        let mut outbox = self.shared.outbox();
+        let was_full = outbox.room() == 0;
+        outbox.answered(number);
+        if was_full && outbox.room() > 0 {
+            self.shared.room.notify_waiters();
+        }
+    }
+
+    /// Has told again what is missing before number `next`.
+    async fn catch_up(&mut self, next: ReqSeq) -> Result<(), ClientError> {
+        while self.next_out < next {
+            let missing = next.0 - self.next_out.0;
+            let count = Count(
+                u32::try_from(missing)
+                    .unwrap_or(u32::MAX)
+                    .min(self.retransmit_max.0),
+            );
+            let request = RetransmitRequest {
+                from: self.next_out,
+                count,
+                reserved: Reserved::ZERO,
+            };
+            let mut recv = ask(&self.connection, &request).await?;
+            let mut inbound = Inbound::new(32 << 10);
+            let head = inbound.wait(&mut recv).await?;
+            let mut left = match head.session_message() {
+                Ok(SessionMessage::Retransmission(r)) if r.from == self.next_out && !r.count.is_zero() => {
+                    r.count.0
+                }
+                other => return Err(unexpected(&head, other)),
+            };
+            while left > 0 {
+                let mut batch = Vec::new();
+                while let Some(frame) = inbound.next().map_err(crate::wire::ReadError::from)? {
+                    self.told(&frame, &mut batch)?;
+                    left -= 1;
+                }
+                self.deliver(batch).await?;
+                if left > 0 {
+                    inbound.read(&mut recv).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says whether a frame is an event, as it is told.
+fn is_told(header: &Header) -> bool {
+    (200..300).contains(&header.template_id)
+}

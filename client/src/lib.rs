@@ -1,0 +1,26 @@
+//! What a participant links: a session of the exchange over QUIC, kept up across lost connections.
+//!
+//! [`Client::connect`] establishes a session; [`Client::place`] and its like send requests under increasing numbers;
+//! [`Client::next_event`] hears what became of them. A lost connection is sought again: what was missed is told again
+//! first, what is unanswered is sent again under its own number, and the exchange executes no number twice.
+//!
+//! Architecture invariant: nothing here knows the gateway or any other room but the protocol.
+
+#![deny(unsafe_code)]
+
+mod book;
+mod client;
+mod driver;
+mod error;
+mod feed;
+mod link;
+mod outbox;
+mod resume;
+mod wire;
+
+pub use book::{Book, Level, Resting};
+pub use client::{Client, Config, Report, Reports, Sender};
+pub use error::ClientError;
+pub use feed::{BookChange, Feed};
+pub use resume::Resume;
+pub use xq_protocol as protocol;

@@ -1,0 +1,271 @@
+//! The middle of the gateway: follows the events, routes each to the sessions and feeds that learn of it, and carries
+//! what sessions ask for to the ring.
+
+use crate::border::{Clock, EventSource, Ingress};
+use crate::config::Limits;
+use crate::feed::FeedId;
+use crate::floor::Floor;
+use crate::frames::{Frames, Inbound, each};
+use crate::output::Output;
+use crate::pipe::{Bells, Taken};
+use crate::register::LinkId;
+use crate::stats::Stats;
+use crate::told::tellings;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use xq_protocol::{
+    Event, Frame, Hash, Header, RejectReason, ReqSeq, SeriesId, SessionDown, SessionId, SessionUp,
+    TerminateReason,
+};
+
+/// What the gateway needs of the rest of the exchange.
+pub struct Borders {
+    /// The command ring.
+    pub ingress: Box<dyn Ingress>,
+    /// The event journal.
+    pub source: Box<dyn EventSource>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Rung by the publisher once a durable batch.
+    pub bell: Arc<tokio::sync::Notify>,
+}
+
+/// All that the gateway's one thread shares between its connections.
+pub struct Hub {
+    floor: Floor,
+    ingress: Box<dyn Ingress>,
+    source: Box<dyn EventSource>,
+    clock: Arc<dyn Clock>,
+    stats: Arc<Stats>,
+    limits: Limits,
+    out: Output,
+}
+
+/// A stretch of a session's messages that is being told again.
+#[derive(Clone, Copy, Debug)]
+pub struct Replay {
+    session: SessionId,
+    next: u64,
+    end: u64,
+}
+
+impl Replay {
+    /// The number of the first message still to be told.
+    pub fn from(&self) -> ReqSeq {
+        ReqSeq(self.next)
+    }
+}
+
+impl Hub {
+    /// A hub that has followed nothing yet.
+    pub fn new(limits: Limits, borders: Borders, stats: Arc<Stats>) -> Hub {
+        Hub {
+            floor: Floor::new(limits, Arc::clone(&stats)),
+            ingress: borders.ingress,
+            source: borders.source,
+            clock: borders.clock,
+            stats,
+            limits,
+            out: Output::default(),
+        }
+    }
+
+    /// The limits that hold.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+    /// Series, books and feeds.
+    pub fn floor(&mut self) -> &mut Floor {
+        &mut self.floor
+    }
+
+    /// Follows a bounded number of events; returns how many.
+    pub fn poll(&mut self) -> usize {
+        let (now, durable) = (self.clock.now(), self.source.durable());
+        let floor = &mut self.floor;
+        let visited = self.source.poll(&mut |frame| floor.visit(frame, now, durable));
+        for (session, original) in self.floor.repeats() {
+            self.source.read_from(original, &mut |frame| {
+                if frame.header.seq != original {
+                    return ControlFlow::Break(());
+                }
+                floor_repeat(&mut self.floor, frame, session);
+                ControlFlow::Continue(())
+            });
+        }
+        self.floor.drop_slow();
+        self.pay_downs();
+        visited
+    }
+
+    /// A new connection that showed this certificate.
+    pub fn open(&mut self, fingerprint: Hash) -> (LinkId, Bells) {
+        self.floor.open(fingerprint, self.clock.now())
+    }
+
+    /// Bytes came on a connection's main stream.
+    pub fn received(&mut self, id: LinkId, inbound: &mut Inbound) {
+        let now = self.clock.now();
+        let mut out = std::mem::take(&mut self.out);
+        let used = self.floor.received(id, (now, inbound.bytes()), &mut out);
+        inbound.consumed(used);
+        if !out.commands.is_empty() {
+            self.offer(id, &mut out);
+        }
+        if let Some(presence) = out.up.take() {
+            self.offer_up(id, presence, &mut out);
+        }
+        self.floor.act(id, &mut out);
+        out.clear();
+        self.out = out;
+        self.pay_downs();
+    }
+
+    fn offer(&mut self, id: LinkId, out: &mut Output) {
+        let offered = out.commands.bytes().len();
+        let mut taken = self.ingress.offer(out.commands.bytes()).min(offered);
+        let entered = each(&out.commands.bytes()[..taken]).count();
+        self.stats.commands.add(entered);
+        if taken < offered {
+            self.floor.session(id).expect("it sent this").taken(taken, out);
+            if !out.commands.is_empty() {
+                taken = self.ingress.offer(out.commands.bytes());
+                self.floor
+                    .session(id)
+                    .expect("it sent this")
+                    .urgent_taken(taken, out);
+            }
+        }
+    }
+
+    fn offer_up(&mut self, id: LinkId, presence: crate::output::Presence, out: &mut Output) {
+        let header = self.house_header(presence.session);
+        let session = self.floor.session(id).expect("it asked for this");
+        let command = SessionUp {
+            connection: presence.connection,
+            fingerprint: *session.fingerprint(),
+        };
+        let mut frames = Frames::default();
+        frames.push(header, &command);
+        if self.ingress.offer(frames.bytes()) == frames.bytes().len() {
+            self.floor.up_offered(id, presence);
+        } else {
+            session.refused(RejectReason::EngineBusy, out);
+        }
+    }
+
+    fn house_header(&self, session: SessionId) -> Header {
+        Header {
+            session,
+            time: self.clock.now(),
+            ..Header::default()
+        }
+    }
+
+    /// Offers the SessionDowns that are owed; what finds no room stays owed.
+    fn pay_downs(&mut self) {
+        while let Some(presence) = self.floor.owed() {
+            let down = SessionDown {
+                connection: presence.connection,
+            };
+            let mut frames = Frames::default();
+            frames.push(self.house_header(presence.session), &down);
+            if self.ingress.offer(frames.bytes()) < frames.bytes().len() {
+                return;
+            }
+            self.floor.paid();
+        }
+    }
+
+    /// Takes what waits to be written to a connection.
+    pub fn take(&mut self, id: LinkId) -> Option<Taken> {
+        self.floor.take(id)
+    }
+
+    /// A connection is gone.
+    pub fn lost(&mut self, id: LinkId) {
+        self.floor.end(id, TerminateReason::Requested, None);
+        self.floor.forget(id);
+        self.pay_downs();
+    }
+
+    /// Time passed.
+    pub fn tick(&mut self) {
+        self.floor.tick(self.clock.now());
+        self.pay_downs();
+    }
+
+    /// The exchange stops: every connection is told so.
+    pub fn stop(&mut self) {
+        self.floor.stop();
+        self.pay_downs();
+    }
+
+    /// Begins to tell a session's messages again: how many there will be, and from where.
+    pub fn replay(&self, session: SessionId, from: u64, count: u32) -> (Replay, u32) {
+        let told = self.floor.register().told(session);
+        let end = from.saturating_add(u64::from(count)).min(told + 1).max(from);
+        let many = u32::try_from(end - from).expect("no more than asked for");
+        let next = from;
+        (Replay { session, next, end }, many)
+    }
+
+    /// Puts the next messages of a replay, up to the session's next mark; none are left when it returns false.
+    pub fn replay_some(&mut self, replay: &mut Replay, put: &mut Vec<u8>) -> bool {
+        let record = self.floor.register().session(replay.session);
+        let place = record.and_then(|record| record.told.find(replay.next));
+        let Some((mark, next_mark)) = place.filter(|_| replay.next < replay.end) else {
+            return false;
+        };
+        let mut number = mark.number;
+        let until = next_mark.map_or(replay.end, |next| next.min(replay.end));
+        self.source.read_from(mark.seq, &mut |frame| {
+            if (frame.header.seq, frame.header.index) < (mark.seq, mark.index) {
+                return ControlFlow::Continue(());
+            }
+            let event = frame.event().expect("the event journal holds events");
+            for telling in tellings(frame.header, &event).into_iter().flatten() {
+                if telling.to == replay.session {
+                    if (replay.next..until).contains(&number) {
+                        telling.write(frame, 0, &mut |bytes| put.extend_from_slice(bytes));
+                    }
+                    number += 1;
+                }
+            }
+            if number < until {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        assert!(number >= until, "what was counted is found again");
+        self.stats
+            .told
+            .add(usize::try_from(until - replay.next).unwrap_or(0));
+        replay.next = until;
+        replay.next < replay.end
+    }
+
+    /// Begins a feed of a series' book.
+    ///
+    /// # Errors
+    /// R410: the book has more orders than a snapshot may have.
+    pub fn open_feed(&mut self, series: SeriesId) -> Result<(FeedId, Bells), RejectReason> {
+        let limits = self.limits;
+        let (books, feeds) = self.floor.market();
+        if books.resting(series) > limits.feed_orders_max {
+            return Err(RejectReason::Capacity);
+        }
+        Ok(feeds.open(series, books, limits.outbox_max))
+    }
+}
+
+/// Tells a session again what it was told of one event.
+fn floor_repeat(floor: &mut Floor, frame: &Frame<'_>, session: SessionId) {
+    let event: Event<'_> = frame.event().expect("the event journal holds events");
+    for telling in tellings(frame.header, &event).into_iter().flatten() {
+        if telling.to == session {
+            floor.repeat(frame, &telling);
+        }
+    }
+}

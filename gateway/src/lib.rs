@@ -1,0 +1,36 @@
+//! The gateway: QUIC order entry, sessions, throttle, order feed.
+//!
+//! Sessions are machines without I/O ([`session::Session`]); one thread carries bytes between QUIC streams, the machines
+//! and the exchange's two borders ([`Ingress`], [`EventSource`]). What it must know of the exchange (keys, roles, books,
+//! how much each session was told) it keeps by following the events, from the first one at every start.
+//!
+//! Architecture invariant: nothing here decides business, writes state, or knows the engine or a journal's format.
+
+#![deny(unsafe_code)]
+
+mod book;
+mod border;
+mod config;
+mod connection;
+mod feed;
+mod floor;
+mod frames;
+mod hub;
+mod output;
+mod pipe;
+mod register;
+mod serve;
+mod session;
+mod stats;
+mod throttle;
+mod tls;
+mod told;
+mod trial;
+
+pub use border::{Clock, EventSource, Ingress};
+pub use config::{GatewayConfig, Limits, Transport};
+pub use hub::Borders;
+pub use serve::{Gateway, GatewayError, Stop, fingerprint_of, serve};
+pub use stats::{Counter, Stats};
+pub use tls::ALPN;
+pub use trial::{TrialAuthority, TrialKey};

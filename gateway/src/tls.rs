@@ -1,0 +1,101 @@
+//! The transport's configuration: mutual TLS 1.3, no early data, every limit set.
+
+use crate::GatewayError;
+use crate::config::{GatewayConfig, Transport};
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TransportConfig, VarInt};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, crypto};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The protocol's name in the handshake.
+pub const ALPN: &[u8] = b"xqoe/1";
+
+/// The server's side of every handshake.
+///
+/// # Errors
+/// A file that cannot be read or holds no key, named.
+pub fn server_config(config: &GatewayConfig) -> Result<ServerConfig, GatewayError> {
+    let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(&config.client_ca)? {
+        roots
+            .add(authority)
+            .map_err(|error| bad(&config.client_ca, &error))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .build()
+        .map_err(|error| bad(&config.client_ca, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| bad(&config.key, &error))?;
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| bad(&config.cert, &error))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(certificates(&config.cert)?, key)
+        .map_err(|error| bad(&config.cert, &error))?;
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    // An order sent as early data could be replayed by whoever recorded it.
+    tls.max_early_data_size = 0;
+    let quic = QuicServerConfig::try_from(tls).map_err(|error| bad(&config.cert, &error))?;
+    let mut server = ServerConfig::with_crypto(Arc::new(quic));
+    let limits = &config.transport;
+    server
+        .transport_config(Arc::new(transport(limits)))
+        .migration(false)
+        .max_incoming(limits.connections_max)
+        .incoming_buffer_size(64 << 10)
+        .incoming_buffer_size_total(4 << 20)
+        .retry_token_lifetime(Duration::from_secs(15));
+    Ok(server)
+}
+
+fn transport(limits: &Transport) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    let idle = u32::try_from(limits.idle.as_millis()).unwrap_or(u32::MAX);
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(limits.streams_max))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(limits.stream_window))
+        .receive_window(VarInt::from_u32(limits.receive_window))
+        .send_window(limits.send_window)
+        .send_fairness(false)
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))))
+        .keep_alive_interval(None);
+    if let Some(mtu) = limits.mtu {
+        transport.initial_mtu(mtu);
+        let mut discovery = MtuDiscoveryConfig::default();
+        discovery.upper_bound(mtu);
+        transport.mtu_discovery_config(Some(discovery));
+    }
+    transport
+}
+
+/// What holds for the socket.
+pub fn endpoint_config(limits: &Transport) -> EndpointConfig {
+    let mut endpoint = EndpointConfig::default();
+    if let Some(mtu) = limits.mtu {
+        endpoint
+            .max_udp_payload_size(mtu.max(1_200))
+            .expect("at least 1,200 is within the transport's range");
+    }
+    endpoint
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, GatewayError> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|error| bad(path, &error))?
+        .collect();
+    all.map_err(|error| bad(path, &error))
+}
+
+fn bad(path: &Path, error: &dyn std::fmt::Display) -> GatewayError {
+    GatewayError::Key {
+        path: path.to_path_buf(),
+        reason: error.to_string(),
+    }
+}
