@@ -9,8 +9,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Bytes written at a time when a segment is filled with zeros.
-const FILL: usize = 1 << 20;
+/// Bytes written at a time when a segment is filled with zeros: little, because a commit that meets the disk
+/// meanwhile waits for what is in front of it.
+const FILL: usize = 128 << 10;
 /// Bytes at the start of a mapped segment that are made writable when it is prepared.
 const PREFAULT: usize = 4 << 20;
 
