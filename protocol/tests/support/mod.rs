@@ -3,6 +3,7 @@
 
 pub mod bless;
 pub mod golden;
+pub mod hostile;
 pub mod pages;
 pub mod xml;
 
