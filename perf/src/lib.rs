@@ -2,4 +2,6 @@
 
 pub mod data;
 pub mod flow;
+pub mod frames;
 pub mod lobster;
+pub mod venue;
