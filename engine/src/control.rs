@@ -14,8 +14,6 @@ use crate::session::{Link, Sessions, WINDOW};
 use std::collections::BTreeMap;
 use xq_protocol::*;
 
-/// Largest capacity of a table.
-const CAPACITY_MAX: u32 = 1 << 28;
 /// Most sessions: each has a window of 64 KiB.
 const SESSIONS_MAX: u32 = 1 << 16;
 /// Most proposals that can wait: each is looked at when one is approved.
@@ -32,26 +30,34 @@ fn size(config: &Genesis) -> FloorSize {
     }
 }
 
+/// Largest capacities: what one machine can hold, so that no configuration can make the exchange run out of memory.
+fn capacities_max(config: &Genesis) -> [(Count, u32); 8] {
+    [
+        (config.participants_max, 1 << 24),
+        (config.accounts_max, 1 << 24),
+        (config.series_max, 1 << 20),
+        (config.balances_max, 1 << 26),
+        (config.orders_max, 1 << 25),
+        (config.level_pages_max, 1 << 22),
+        (config.sessions_max, SESSIONS_MAX),
+        (config.bank_refs_max, 1 << 26),
+    ]
+}
+
 /// Says whether an exchange can be made so.
-fn admit_config(config: &Genesis) -> Result<(), RejectReason> {
-    let tables = [
-        config.participants_max,
-        config.accounts_max,
-        config.series_max,
-        config.balances_max,
-        config.orders_max,
-        config.level_pages_max,
-        config.bank_refs_max,
-    ];
-    let sane = tables.iter().all(|max| (1..=CAPACITY_MAX).contains(&max.0))
-        && (1..=SESSIONS_MAX).contains(&config.sessions_max.0)
-        && (1..=PROPOSALS_MAX).contains(&config.proposals_max.0);
-    if sane { Ok(()) } else { Err(RejectReason::Capacity) }
+fn admit_config(config: &Genesis) -> Result<(), Refusal> {
+    let proposals = (config.proposals_max, PROPOSALS_MAX);
+    for (wanted, max) in capacities_max(config).into_iter().chain([proposals]) {
+        if !(1..=max).contains(&wanted.0) {
+            return Err(beyond(RejectReason::Capacity, wanted.0.into(), max.into()));
+        }
+    }
+    Ok(())
 }
 
 impl Venue {
     /// Opens the journal.
-    pub(crate) fn open(genesis: &Genesis, now: Nanos, events: &mut Events) -> Result<Venue, RejectReason> {
+    pub(crate) fn open(genesis: &Genesis, now: Nanos, events: &mut Events) -> Result<Venue, Refusal> {
         admit_config(genesis)?;
         let admitted = genesis.currencies.0.iter().filter(|c| !c.is_zero());
         let known = genesis
@@ -60,7 +66,7 @@ impl Venue {
             .iter()
             .all(|c| c.is_zero() || c.exponent().is_some());
         if genesis.rules_version.0 != RULES_VERSION || !known || admitted.clone().count() == 0 {
-            return Err(RejectReason::Terms);
+            return Err(RejectReason::Terms.into());
         }
         let mut floor = Floor::new(size(genesis));
         floor.now = now;
@@ -74,7 +80,7 @@ impl Venue {
                 rebates: open(Place::Rebates),
             };
             if house.insert(*currency, balances).is_some() {
-                return Err(RejectReason::Terms);
+                return Err(RejectReason::Terms.into());
             }
         }
         events.emit(&ExchangeOpened {
@@ -416,16 +422,11 @@ impl Venue {
             ..old
         };
         admit_config(&new)?;
-        let capacities = |g: &Genesis| {
-            let tables = [g.participants_max, g.accounts_max, g.series_max, g.balances_max];
-            let more = [g.orders_max, g.sessions_max, g.level_pages_max, g.bank_refs_max];
-            [tables, more].concat()
-        };
-        if let Some((new, old)) = capacities(&new)
-            .iter()
-            .zip(capacities(&old))
-            .find(|(new, old)| **new < *old)
-        {
+        let shrunk = capacities_max(&new)
+            .into_iter()
+            .zip(capacities_max(&old))
+            .find(|((new, _), (old, _))| new < old);
+        if let Some(((new, _), (old, _))) = shrunk {
             return Err(beyond(RejectReason::Capacity, new.0.into(), old.0.into()));
         }
         self.config = new;

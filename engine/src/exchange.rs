@@ -87,13 +87,13 @@ impl Exchange {
     fn open(&mut self, frame: &Frame<'_>, events: &mut Events) {
         let opened = match frame.command() {
             Ok(Command::Genesis(genesis)) => Venue::open(genesis, frame.header.time, events),
-            Ok(_) | Err(_) => Err(RejectReason::UnsupportedMessage),
+            Ok(_) | Err(_) => Err(RejectReason::UnsupportedMessage.into()),
         };
         match opened {
             Ok(venue) => self.venue = Some(Box::new(venue)),
-            Err(reason) => {
+            Err(refusal) => {
                 let command = frame.command().ok();
-                refusal::tell(reason.into(), frame.header.template_id, command.as_ref(), events);
+                refusal::tell(refusal, frame.header.template_id, command.as_ref(), events);
             }
         }
     }
