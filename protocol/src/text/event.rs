@@ -55,16 +55,16 @@ fn write_fact(out: &mut impl Write, header: &Header, event: &Event<'_>, names: &
         | Event::ExchangeOpened(_)
         | Event::TimeAdvanced(_)
         | Event::DayRolled(_)
-        | Event::SessionEstablished(_)
-        | Event::SessionEnded(_)
-        | Event::SessionsEnded(_)
-        | Event::RequestRepeated(_)
-        | Event::NotApplied(_)
         | Event::ConfigSet(_)
         | Event::KeySet(_)
         | Event::Proposed(_)
         | Event::ProposalApproved(_)
         | Event::ProposalExpired(_) => write_control(out, header, event, names),
+        Event::SessionEstablished(_)
+        | Event::SessionEnded(_)
+        | Event::SessionsEnded(_)
+        | Event::RequestRepeated(_)
+        | Event::NotApplied(_) => write_session(out, header, event, names),
         Event::KillSwitchSet(_)
         | Event::FreezeSet(_)
         | Event::BalanceFrozen(_)
@@ -73,13 +73,13 @@ fn write_fact(out: &mut impl Write, header: &Header, event: &Event<'_>, names: &
         | Event::RiskLimitsSet(_)
         | Event::FeeScheduleSet(_)
         | Event::InstrumentSet(_)
-        | Event::PhaseSet(_)
-        | Event::SeriesDrafted(_)
+        | Event::PhaseSet(_) => write_reference(out, event, names),
+        Event::SeriesDrafted(_)
         | Event::EscrowPosted(_)
         | Event::SeriesRegistered(_)
         | Event::UnitsIssued(_)
         | Event::CashCredited(_)
-        | Event::UnitsTransferred(_) => write_reference(out, event, names),
+        | Event::UnitsTransferred(_) => write_assets(out, event, names),
     }
 }
 
@@ -248,39 +248,6 @@ fn write_control(out: &mut impl Write, header: &Header, event: &Event<'_>, names
             also(out, !e.open_orders.is_zero(), "open orders", e.open_orders)
         }
         Event::DayRolled(e) => write!(out, "day {}", date(e.date)),
-        Event::SessionEstablished(e) => {
-            write!(out, "session {} up", names.session(header.session))?;
-            also(out, !e.last_req_seq.is_zero(), "last request", e.last_req_seq)?;
-            also(
-                out,
-                u64::from(e.window.0) != e.last_req_seq.0,
-                "remembered",
-                e.window,
-            )
-        }
-        Event::SessionEnded(e) => {
-            write!(out, "session {} down", names.session(header.session))?;
-            also(out, !e.cancel_at.is_zero(), "orders end at", instant(e.cancel_at))
-        }
-        Event::SessionsEnded(e) => {
-            write!(out, "restarted, sessions {}", e.sessions)?;
-            also(out, !e.cancel_at.is_zero(), "orders end at", instant(e.cancel_at))?;
-            also(
-                out,
-                !e.reopen_at.is_zero(),
-                "markets reopen at",
-                instant(e.reopen_at),
-            )
-        }
-        Event::RequestRepeated(e) => {
-            write!(
-                out,
-                "repeated request {} of {}",
-                e.req_seq,
-                names.command(e.original)
-            )
-        }
-        Event::NotApplied(e) => write!(out, "not applied {} to {}", e.from, e.to),
         Event::ConfigSet(e) => {
             out.write_str("config")?;
             write_config(out, &config_of(e))
@@ -322,6 +289,45 @@ fn write_control(out: &mut impl Write, header: &Header, event: &Event<'_>, names
             )
         }
         Event::ProposalExpired(e) => write!(out, "proposal expired {}", names.command(e.proposal)),
+        other => out.write_str(other.name()),
+    }
+}
+
+fn write_session(out: &mut impl Write, header: &Header, event: &Event<'_>, names: &Names) -> fmt::Result {
+    match event {
+        Event::SessionEstablished(e) => {
+            write!(out, "session {} up", names.session(header.session))?;
+            also(out, !e.last_req_seq.is_zero(), "last request", e.last_req_seq)?;
+            also(
+                out,
+                u64::from(e.window.0) != e.last_req_seq.0,
+                "remembered",
+                e.window,
+            )
+        }
+        Event::SessionEnded(e) => {
+            write!(out, "session {} down", names.session(header.session))?;
+            also(out, !e.cancel_at.is_zero(), "orders end at", instant(e.cancel_at))
+        }
+        Event::SessionsEnded(e) => {
+            write!(out, "restarted, sessions {}", e.sessions)?;
+            also(out, !e.cancel_at.is_zero(), "orders end at", instant(e.cancel_at))?;
+            also(
+                out,
+                !e.reopen_at.is_zero(),
+                "markets reopen at",
+                instant(e.reopen_at),
+            )
+        }
+        Event::RequestRepeated(e) => {
+            write!(
+                out,
+                "repeated request {} of {}",
+                e.req_seq,
+                names.command(e.original)
+            )
+        }
+        Event::NotApplied(e) => write!(out, "not applied {} to {}", e.from, e.to),
         other => out.write_str(other.name()),
     }
 }
@@ -398,6 +404,12 @@ fn write_reference(out: &mut impl Write, event: &Event<'_>, names: &Names) -> fm
         }
         Event::InstrumentSet(e) => write_instrument_set(out, e, names),
         Event::PhaseSet(e) => write_phase(out, e.series, e.phase, names),
+        other => out.write_str(other.name()),
+    }
+}
+
+fn write_assets(out: &mut impl Write, event: &Event<'_>, names: &Names) -> fmt::Result {
+    match event {
         Event::SeriesDrafted(e) => write!(out, "drafted {}", label(e.symbol.0)),
         Event::EscrowPosted(e) => {
             write!(out, "escrow {}", names.series(e.series))?;
