@@ -78,6 +78,8 @@ impl Arrival {
     pub fn need(&self) -> Amount {
         match self.side {
             Side::Sell => self.leaves.into(),
+            // Filled, it will not rest: where makers pay more, what was kept for that is needed no more.
+            Side::Buy if self.leaves.is_zero() => Amount::ZERO,
             Side::Buy => {
                 let open = self
                     .limit
