@@ -7,7 +7,7 @@ use crate::jobs::{Job, Scope};
 use crate::ledger::Spot;
 use crate::matching::{Rests, reaches};
 use crate::order::Slot;
-use crate::place::{Ask, admit_bounds, admit_limits, admit_terms, buy_hold, shortage};
+use crate::place::{admit_bounds, admit_limits, admit_terms, buy_hold, shortage};
 use crate::refusal::{Refusal, beyond};
 use xq_protocol::{
     AccountId, Amount, CancelOrder, CancelReason, ClOrdId, Count, Execution, JobKind, MassCancel,
@@ -151,7 +151,10 @@ impl Venue {
         let series = self.series.known(node.series);
         self.admit_party(speaker, account, series)?;
         self.admit_market(series)?;
-        admit_terms(series, c.limit, c.total_qty)?;
+        // Limits lowered since must not keep anyone from lowering an order.
+        let lowers = c.limit == series.price(node.rung) && c.total_qty <= details.total;
+        let account_max = if lowers { Qty::ZERO } else { account.order_qty_max };
+        admit_terms(series, c.limit, c.total_qty, account_max)?;
         admit_bounds(series, c.limit)?;
         let renamed = !c.cl_ord_id.is_zero() && c.cl_ord_id != details.cl_ord_id;
         if renamed {
@@ -205,12 +208,7 @@ impl Venue {
             .price(node.rung)
             .times(node.leaves)
             .expect("an order's amount fits");
-        let ask = Ask {
-            account: c.account,
-            side: node.side,
-            qty: leaves,
-        };
-        admit_limits(account, &ask, notional, freed)?;
+        admit_limits(account, notional, freed)?;
         Ok(Replacement {
             slot,
             limit: c.limit,

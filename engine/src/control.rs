@@ -129,17 +129,17 @@ impl Venue {
         }
         for place in self.sessions.places() {
             let session = *self.sessions.at(place);
-            if !session.cancel_at.is_zero() && session.cancel_at <= self.floor.now {
+            let scope = Scope::Session(session.id);
+            // A job of its last end that still goes on means none of the orders placed since: this end waits for it.
+            let is_over = !session.cancel_at.is_zero() && session.cancel_at <= self.floor.now;
+            if is_over && !self.floor.jobs.has(JobKind::Disconnect, scope) {
                 self.sessions.stay(place);
-                let scope = Scope::Session(session.id);
-                if !self.floor.jobs.has(JobKind::Disconnect, scope) {
-                    self.floor.jobs.add(Job::cancel(
-                        JobKind::Disconnect,
-                        scope,
-                        self.seq,
-                        &self.floor.parties,
-                    ));
-                }
+                self.floor.jobs.add(Job::cancel(
+                    JobKind::Disconnect,
+                    scope,
+                    self.seq,
+                    &self.floor.parties,
+                ));
             }
         }
     }
@@ -320,14 +320,12 @@ impl Venue {
             return Err(RejectReason::NotAuthorised.into());
         }
         let place = self.sessions.find(speaker.session);
-        match place.map(|place| self.sessions.at(place).connection) {
-            Some(last) if c.connection <= last => {
-                return Err(beyond(RejectReason::StaleRequest, c.connection.0, last.0));
-            }
-            None if !self.sessions.has_room() || c.connection.is_zero() => {
-                return Err(RejectReason::Capacity.into());
-            }
-            Some(_) | None => {}
+        let last = place.map_or(ConnectionId::ZERO, |place| self.sessions.at(place).connection);
+        if c.connection <= last {
+            return Err(beyond(RejectReason::StaleRequest, c.connection.0, last.0));
+        }
+        if place.is_none() && !self.sessions.has_room() {
+            return Err(RejectReason::Capacity.into());
         }
         let session = self.sessions.up(speaker.session, c.connection);
         let window = Count(u32::try_from(WINDOW).expect("small"));

@@ -302,6 +302,10 @@ impl Venue {
             Command::MassCancel(c) => self.mass_cancel(speaker, c, events),
             Command::TransferUnits(c) => self.transfer_units(speaker, c, events),
             Command::Genesis(_) => Err(RejectReason::NotAuthorised.into()),
+            // Doors refuse these from clients; here too, so that no door's mistake lets anyone halt the venue.
+            Command::Tick(_) | Command::AllSessionsDown(_) if speaker.role != Role::House => {
+                Err(RejectReason::NotAuthorised.into())
+            }
             Command::Tick(_) => self.tick(events),
             Command::RollDay(c) => self.roll_day(c, events),
             Command::SessionUp(c) => self.session_up(speaker, c, events),

@@ -28,8 +28,8 @@ impl Venue {
         if self.floor.parties.role(c.issuer)? != Role::Issuer || c.issuer.is_zero() {
             return Err(RejectReason::NotAuthorised.into());
         }
-        self.series.admit_draft(c, self.floor.now.0)?;
         let house = *self.house.get(&c.currency).ok_or(RejectReason::Terms)?;
+        self.series.admit_draft(c, self.floor.now.0)?;
         let ledger = &mut self.floor.ledger;
         let cash = AssetId::from(c.currency);
         let free = Place::FreeEscrow(c.issuer);

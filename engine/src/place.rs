@@ -25,13 +25,6 @@ struct Plan {
     owner: u32,
 }
 
-/// What an order asks for, however it was asked.
-pub(crate) struct Ask {
-    pub account: AccountId,
-    pub side: Side,
-    pub qty: Qty,
-}
-
 impl Venue {
     /// Places an order.
     #[inline]
@@ -55,15 +48,10 @@ impl Venue {
             OrderType::Limit => c.limit,
             OrderType::Market => collar_bound(series, c.side),
         };
-        admit_terms(series, limit, c.qty)?;
+        admit_terms(series, limit, c.qty, account.order_qty_max)?;
         admit_conditions(c, self.floor.now)?;
         admit_bounds(series, limit)?;
 
-        let ask = Ask {
-            account: c.account,
-            side: c.side,
-            qty: c.qty,
-        };
         let rung = series.rung(limit);
         self.admit_cl_ord_id(c.account, c.cl_ord_id)?;
         self.admit_book(c, series, rung, account)?;
@@ -75,8 +63,8 @@ impl Venue {
             (Side::Buy, false) => buy_hold(notional, rates.maker)?,
         };
         let (held_asset, counter_asset) = assets(series, c.side, c.series.into());
-        let hold_row = self.admit_hold(&ask, held_asset, hold)?;
-        admit_limits(account, &ask, notional, Amount::ZERO)?;
+        let hold_row = self.admit_hold(c, held_asset, hold)?;
+        admit_limits(account, notional, Amount::ZERO)?;
         let counter_row = self.floor.ledger.find(c.account, counter_asset);
         if counter_row.is_none() && !self.floor.ledger.has_room(1) {
             return Err(RejectReason::Capacity.into());
@@ -249,12 +237,12 @@ impl Venue {
 
     /// The row that holds what the order needs, when that is available.
     #[inline]
-    fn admit_hold(&self, ask: &Ask, asset: AssetId, hold: Amount) -> Result<RowId, Refusal> {
-        let found = self.floor.ledger.find(ask.account, asset);
+    fn admit_hold(&self, c: &PlaceOrder, asset: AssetId, hold: Amount) -> Result<RowId, Refusal> {
+        let found = self.floor.ledger.find(c.account, asset);
         let available = found.map_or(Amount::ZERO, |row| self.floor.ledger.row(row).available);
         match found {
             Some(row) if available >= hold => Ok(row),
-            Some(_) | None => Err(beyond(shortage(ask.side), hold.0, available.0)),
+            Some(_) | None => Err(beyond(shortage(c.side), hold.0, available.0)),
         }
     }
 }
@@ -284,9 +272,9 @@ pub(crate) fn buy_hold(notional: Amount, rate: xq_protocol::Ppm) -> Result<Amoun
         .ok_or(RejectReason::Overflow)
 }
 
-/// Tick, lot, sizes, collar.
+/// Tick, lot, sizes, collar; `account_max` is the account's own largest quantity, zero for none.
 #[inline]
-pub(crate) fn admit_terms(series: &Series, limit: Price, qty: Qty) -> Result<(), Refusal> {
+pub(crate) fn admit_terms(series: &Series, limit: Price, qty: Qty, account_max: Qty) -> Result<(), Refusal> {
     if !limit.0.is_multiple_of(series.tick.0) {
         return Err(beyond(RejectReason::Tick, limit.0, series.tick.0));
     }
@@ -300,12 +288,12 @@ pub(crate) fn admit_terms(series: &Series, limit: Price, qty: Qty) -> Result<(),
             series.qty_min.0.into(),
         ));
     }
-    if qty > series.qty_max {
-        return Err(beyond(
-            RejectReason::QtyMax,
-            qty.0.into(),
-            series.qty_max.0.into(),
-        ));
+    let qty_max = match account_max {
+        Qty::ZERO => series.qty_max,
+        max => series.qty_max.min(max),
+    };
+    if qty > qty_max {
+        return Err(beyond(RejectReason::QtyMax, qty.0.into(), qty_max.0.into()));
     }
     if !series.collar.is_zero() && limit < series.collar_low {
         return Err(beyond(RejectReason::CollarStatic, limit.0, series.collar_low.0));
@@ -350,21 +338,9 @@ fn admit_conditions(c: &PlaceOrder, now: Nanos) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The account's limits; `freed` is the notional that the order replaces.
+/// The account's limits of money; `freed` is the notional that the order replaces.
 #[inline]
-pub(crate) fn admit_limits(
-    account: &Account,
-    ask: &Ask,
-    notional: Amount,
-    freed: Amount,
-) -> Result<(), Refusal> {
-    if !account.order_qty_max.is_zero() && ask.qty > account.order_qty_max {
-        return Err(beyond(
-            RejectReason::OrderNotional,
-            ask.qty.0.into(),
-            account.order_qty_max.0.into(),
-        ));
-    }
+pub(crate) fn admit_limits(account: &Account, notional: Amount, freed: Amount) -> Result<(), Refusal> {
     if !account.order_notional_max.is_zero() && notional > account.order_notional_max {
         return Err(beyond(
             RejectReason::OrderNotional,

@@ -129,11 +129,12 @@ impl Series {
         if set.qty_min > set.qty_max {
             return Err(RejectReason::QtyMax);
         }
-        if set.reference > self.face {
-            return Err(RejectReason::PriceBounds);
-        }
         if u64::from(set.collar.0) > WHOLE || set.reference.is_zero() != set.collar.is_zero() {
             return Err(RejectReason::CollarStatic);
+        }
+        // Before the collar's prices are computed: they fit because the reference is at most the face value.
+        if set.reference > self.face {
+            return Err(RejectReason::PriceBounds);
         }
         let (low, high) = self.collar(set.reference, set.collar);
         if low > high {
