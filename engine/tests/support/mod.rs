@@ -1,6 +1,8 @@
 //! A small venue in memory: opened, staffed and funded, with one call a command.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod doors;
+
 use xq_engine::{Events, Exchange};
 use xq_protocol::*;
 
