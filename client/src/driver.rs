@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use xq_protocol::{
-    CommandFrame, Count, EventFrame, Frame, Header, JournalId, Nanos, RejectCode, ReqSeq, Reserved,
+    CommandFrame, Count, Event, EventFrame, Frame, Header, JournalId, Nanos, RejectCode, ReqSeq, Reserved,
     RetransmitRequest, Sequence, SessionId, SessionMessage, Terminate, TerminateReason,
 };
 
@@ -267,6 +267,9 @@ impl Reader<'_> {
         // The rest of an outcome is told in any case; the rest of a repetition only if it is asked for again.
         if mine && (!repeated || header.is_last()) {
             self.answered(header.req_seq);
+        }
+        if let Ok(Event::NotApplied(numbers)) = frame.event() {
+            self.shared.outbox().consumed(numbers.from, numbers.to);
         }
         let out_seq = if repeated { ReqSeq::ZERO } else { self.next_out };
         if !repeated {

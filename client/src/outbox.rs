@@ -92,10 +92,18 @@ impl Outbox {
 
     /// A request was answered.
     pub(crate) fn answered(&mut self, number: ReqSeq) {
-        let at = self.requests.partition_point(|request| request.number < number);
-        match self.requests.get_mut(at) {
-            Some(request) if request.number == number => request.answered = true,
-            Some(_) | None => return,
+        self.consumed(number, number);
+    }
+
+    /// All requests with these numbers were answered.
+    pub(crate) fn consumed(&mut self, from: ReqSeq, to: ReqSeq) {
+        let first = self.requests.partition_point(|request| request.number < from);
+        for request in self
+            .requests
+            .range_mut(first..)
+            .take_while(|request| request.number <= to)
+        {
+            request.answered = true;
         }
         while self.requests.front().is_some_and(|request| request.answered) {
             self.requests.pop_front();

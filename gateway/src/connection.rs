@@ -10,7 +10,7 @@ use crate::session::{Ask, ask};
 use crate::stats::Stats;
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,10 +37,11 @@ pub async fn serve(connection: Connection, fingerprint: Hash, shared: Shared) {
         connection: connection.clone(),
         shared: shared.clone(),
         tasks: RefCell::default(),
+        has_stream: Cell::new(false),
     });
     let reason = tokio::select! {
         reason = main_stream(&link, &bells) => reason,
-        () = ended(&bells) => shared.hub.borrow_mut().take(id).and_then(|taken| taken.closing),
+        () = ended(&bells, &link.has_stream) => shared.hub.borrow_mut().take(id).and_then(|taken| taken.closing),
         _ = connection.closed() => None,
     };
     shared.hub.borrow_mut().lost(id);
@@ -59,6 +60,7 @@ struct LinkTasks {
     connection: Connection,
     shared: Shared,
     tasks: RefCell<Vec<AbortHandle>>,
+    has_stream: Cell<bool>,
 }
 
 impl LinkTasks {
@@ -70,13 +72,17 @@ impl LinkTasks {
 }
 
 /// Resolves when a connection was told to end and its client had time to read why.
-async fn ended(bells: &Bells) {
+async fn ended(bells: &Bells, has_stream: &Cell<bool>) {
     bells.ending.notified().await;
-    tokio::time::sleep(GOODBYE).await;
+    // Without a stream there is nothing to read it from but the closing code.
+    if has_stream.get() {
+        tokio::time::sleep(GOODBYE).await;
+    }
 }
 
 async fn main_stream(link: &Rc<LinkTasks>, bells: &Bells) -> Option<TerminateReason> {
     let (mut send, recv) = link.connection.accept_bi().await.ok()?;
+    link.has_stream.set(true);
     let shared = link.shared.clone();
     link.spawn(read_main(recv, link.id, shared));
     link.spawn(further_streams(Rc::clone(link)));
@@ -235,6 +241,6 @@ async fn feed(send: &mut SendStream, series: xq_protocol::SeriesId, shared: &Sha
     let take = || shared.hub.borrow_mut().floor().market().1.take(feed.0);
     tokio::select! {
         _ = write(send, &bells, &shared.stats, take) => {}
-        () = ended(&bells) => {}
+        () = ended(&bells, &Cell::new(true)) => {}
     }
 }

@@ -456,3 +456,6 @@ pub fn ask(bytes: &[u8], limits: &Limits) -> Result<Option<Ask>, RejectReason> {
         | SessionMessage::OrderDeleted(_) => Err(RejectReason::UnsupportedMessage),
     }
 }
+
+#[cfg(test)]
+mod tests;
