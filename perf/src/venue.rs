@@ -167,9 +167,13 @@ impl Needs {
         needs
     }
 
-    fn units_of(&self, series: u32) -> u64 {
-        let of_series = self.units.iter().filter(|((_, of), _)| *of == series);
-        of_series.map(|(_, qty)| u64::from(*qty)).sum()
+    /// Coupons of each series in all.
+    fn units_of_each(&self, series: u32) -> Vec<u64> {
+        let mut all = vec![0; place(series)];
+        for ((_, of), qty) in &self.units {
+            all[place(*of)] += u64::from(*qty);
+        }
+        all
     }
 }
 
@@ -261,8 +265,8 @@ impl Writer {
             self.connect(participant);
         }
         self.set_fees();
-        for series in 0..flow.series {
-            self.open_series(series, flow.price_max, needs.units_of(series));
+        for (series, units) in (0..).zip(needs.units_of_each(flow.series)) {
+            self.open_series(series, flow.price_max, units);
         }
         for account in 0..flow.accounts {
             self.open_account(account_of(account, Side::Buy));

@@ -1,5 +1,6 @@
 //! One command for each habit of the project: `cargo xtask <habit>`.
 
+mod bench;
 mod books;
 mod ci;
 mod conformance;
@@ -25,6 +26,8 @@ enum Habit {
     Conformance(conformance::Args),
     /// Plays random orders through every book beside the naive one.
     Oracle(oracle::Args),
+    /// Counts instructions a command of each flow against their limits, and measures rates.
+    Bench(bench::Args),
     /// Runs everything that must pass: form, lints, tidiness, tests.
     Test,
     /// Runs what a clean checkout must show: tests, mutants, instruction limits, short crash runs.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().habit {
         Habit::Conformance(args) => conformance::run(&args),
         Habit::Oracle(args) => oracle::run(&args),
+        Habit::Bench(args) => bench::run(&args),
         Habit::Test => test::test(),
         Habit::Ci => ci::ci(),
         Habit::Mutants => ci::mutants(),
