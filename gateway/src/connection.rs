@@ -239,8 +239,9 @@ async fn feed(send: &mut SendStream, series: xq_protocol::SeriesId, shared: &Sha
     };
     let feed = OpenFeed(id, shared);
     let take = || shared.hub.borrow_mut().floor().market().1.take(feed.0);
+    let has_stream = Cell::new(true);
     tokio::select! {
         _ = write(send, &bells, &shared.stats, take) => {}
-        () = ended(&bells, &Cell::new(true)) => {}
+        () = ended(&bells, &has_stream) => {}
     }
 }

@@ -19,7 +19,11 @@ struct Bench {
 }
 
 fn limits() -> Limits {
-    Limits { throttle_rate: Count(1_000), throttle_burst: Count(3), ..Limits::default() }
+    Limits {
+        throttle_rate: Count(1_000),
+        throttle_burst: Count(3),
+        ..Limits::default()
+    }
 }
 
 fn register(role: Role) -> Register {
@@ -32,7 +36,12 @@ fn register(role: Role) -> Register {
     };
     register.follow(&Event::ExchangeOpened(&opened));
     let participant = ParticipantId(1);
-    let registered = ParticipantRegistered { participant, role, reserved: Reserved::ZERO, reference: Hash([0; 32]) };
+    let registered = ParticipantRegistered {
+        participant,
+        role,
+        reserved: Reserved::ZERO,
+        reference: Hash([0; 32]),
+    };
     register.follow(&Event::ParticipantRegistered(&registered));
     register.follow(&Event::KeySet(&key(1, KeyState::Valid)));
     register
@@ -49,7 +58,12 @@ fn key(participant: u32, state: KeyState) -> KeySet {
 }
 
 fn establish(session: SessionId, next_out_seq: u64, journal_id: JournalId) -> Establish {
-    Establish { session, reserved: Reserved::ZERO, next_out_seq: ReqSeq(next_out_seq), journal_id }
+    Establish {
+        session,
+        reserved: Reserved::ZERO,
+        next_out_seq: ReqSeq(next_out_seq),
+        journal_id,
+    }
 }
 
 fn order() -> PlaceOrder {
@@ -70,7 +84,12 @@ fn order() -> PlaceOrder {
 }
 
 fn cancel() -> CancelOrder {
-    CancelOrder { account: AccountId(1), reduce_qty: Qty(0), order: OrderId(1), cl_ord_id: ClOrdId([b'c'; 16]) }
+    CancelOrder {
+        account: AccountId(1),
+        reduce_qty: Qty(0),
+        order: OrderId(1),
+        cl_ord_id: ClOrdId([b'c'; 16]),
+    }
 }
 
 fn frame<M: Message>(req_seq: u64, body: &M) -> CommandFrame {
@@ -81,7 +100,12 @@ impl Bench {
     fn new(role: Role) -> Bench {
         let register = register(role);
         let session = Session::new(limits(), ALICE, START);
-        Bench { register, session, out: Output::default(), now: START }
+        Bench {
+            register,
+            session,
+            out: Output::default(),
+            now: START,
+        }
     }
 
     fn up(role: Role) -> Bench {
@@ -102,7 +126,9 @@ impl Bench {
             words.extend(&frame.words()[..frame.bytes().len() / 8]);
         }
         let bytes = zerocopy::IntoBytes::as_bytes(&words[..]);
-        let used = self.session.received(self.now, bytes, &self.register, &mut self.out);
+        let used = self
+            .session
+            .received(self.now, bytes, &self.register, &mut self.out);
         assert!(used <= bytes.len());
     }
 
@@ -117,9 +143,16 @@ impl Bench {
             window: Count(8_192),
             reserved: Reserved::ZERO,
         };
-        assert_eq!(self.register.session_mut(presence.session).established(&event), Some(LinkId(1)));
-        let news = Established { event: &event, durable: Seq(5) };
-        self.session.established(self.now, &news, &self.register, &mut self.out);
+        assert_eq!(
+            self.register.session_mut(presence.session).established(&event),
+            Some(LinkId(1))
+        );
+        let news = Established {
+            event: &event,
+            durable: Seq(5),
+        };
+        self.session
+            .established(self.now, &news, &self.register, &mut self.out);
     }
 
     fn tick(&mut self, after: Nanos) {
@@ -131,7 +164,9 @@ impl Bench {
     fn refusals(&self) -> Vec<(u64, RejectReason)> {
         each(self.out.replies.bytes())
             .filter_map(|frame| match frame.session_message() {
-                Ok(SessionMessage::DoorRejected(r)) => RejectReason::from_code(r.code).map(|c| (r.req_seq.0, c)),
+                Ok(SessionMessage::DoorRejected(r)) => {
+                    RejectReason::from_code(r.code).map(|c| (r.req_seq.0, c))
+                }
                 Ok(_) | Err(_) => None,
             })
             .collect()
@@ -140,14 +175,18 @@ impl Bench {
     fn bye(&self) -> Option<(TerminateReason, RejectCode)> {
         let last = each(self.out.replies.bytes()).last()?;
         let frame = last.session_message();
-        let Ok(SessionMessage::Terminate(bye)) = frame else { return None };
+        let Ok(SessionMessage::Terminate(bye)) = frame else {
+            return None;
+        };
         assert_eq!(self.out.close, Some(bye.reason), "what is said is done");
         assert!(self.session.is_closed());
         Some((bye.reason, bye.code))
     }
 
     fn entered(&self) -> Vec<u64> {
-        each(self.out.commands.bytes()).map(|frame| frame.header.req_seq.0).collect()
+        each(self.out.commands.bytes())
+            .map(|frame| frame.header.req_seq.0)
+            .collect()
     }
 }
 
@@ -155,14 +194,23 @@ impl Bench {
 fn it_comes_up_when_its_session_up_is_durable() {
     let mut bench = Bench::new(Role::Trader);
     bench.say(&frame(0, &establish(SESSION, 1, JOURNAL)));
-    assert!(bench.out.replies.is_empty() && bench.session.up().is_none(), "nothing is said before");
+    assert!(
+        bench.out.replies.is_empty() && bench.session.up().is_none(),
+        "nothing is said before"
+    );
     bench.establish(ReqSeq(41));
     let ack = each(bench.out.replies.bytes()).next().expect("an answer");
     let Ok(SessionMessage::EstablishAck(ack)) = ack.session_message() else {
         panic!("it is acknowledged");
     };
-    assert_eq!((ack.next_req_seq, ack.next_out_seq, ack.connection), (ReqSeq(42), ReqSeq(1), ConnectionId(1)));
-    assert_eq!((ack.journal_id, ack.durable, ack.window), (JOURNAL, Seq(5), Count(8_192)));
+    assert_eq!(
+        (ack.next_req_seq, ack.next_out_seq, ack.connection),
+        (ReqSeq(42), ReqSeq(1), ConnectionId(1))
+    );
+    assert_eq!(
+        (ack.journal_id, ack.durable, ack.window),
+        (JOURNAL, Seq(5), Count(8_192))
+    );
     assert_eq!((ack.throttle_rate, ack.throttle_burst), (Count(1_000), Count(3)));
     assert_eq!(bench.session.up().map(|p| p.session), Some(SESSION));
 }
@@ -171,7 +219,10 @@ fn it_comes_up_when_its_session_up_is_durable() {
 fn the_first_message_must_be_establish_and_in_time() {
     let mut bench = Bench::new(Role::Trader);
     bench.say(&frame(1, &order()));
-    let late = (TerminateReason::NotEstablished, RejectReason::SessionNotEstablished.code());
+    let late = (
+        TerminateReason::NotEstablished,
+        RejectReason::SessionNotEstablished.code(),
+    );
     assert_eq!(bench.bye(), Some(late));
     let mut bench = Bench::new(Role::Trader);
     bench.tick(Nanos(limits().establish_within.0 - 1));
@@ -194,18 +245,30 @@ fn who_may_not_establish_is_told_why() {
     let not_authenticated = said(TerminateReason::NotAuthorised, RejectReason::NotAuthenticated);
     let not_authorised = said(TerminateReason::NotAuthorised, RejectReason::NotAuthorised);
     let ahead = said(TerminateReason::SessionAhead, RejectReason::SessionAhead);
-    assert_eq!(refusal(Register::default(), good()), not_authenticated, "unknown key");
+    assert_eq!(
+        refusal(Register::default(), good()),
+        not_authenticated,
+        "unknown key"
+    );
     let mut revoked = register(Role::Trader);
     revoked.follow(&Event::KeySet(&key(1, KeyState::Revoked)));
     assert_eq!(refusal(revoked, good()), not_authenticated, "revoked key");
     let others = establish(SessionId(2 << 4), 0, JournalId::ZERO);
-    assert_eq!(refusal(register(Role::Trader), others), not_authorised, "another's session");
+    assert_eq!(
+        refusal(register(Role::Trader), others),
+        not_authorised,
+        "another's session"
+    );
     let mut of_the_house = register(Role::House);
     of_the_house.follow(&Event::KeySet(&key(0, KeyState::Valid)));
     let house = establish(SessionId::HOUSE, 0, JournalId::ZERO);
     assert_eq!(refusal(of_the_house, house), not_authorised, "the house");
     let beyond = establish(SESSION, 2, JOURNAL);
-    assert_eq!(refusal(register(Role::Trader), beyond), ahead, "more than was told");
+    assert_eq!(
+        refusal(register(Role::Trader), beyond),
+        ahead,
+        "more than was told"
+    );
     let other = establish(SESSION, 1, JournalId([8; 16]));
     assert_eq!(refusal(register(Role::Trader), other), ahead, "another journal");
 }
@@ -215,14 +278,20 @@ fn a_refused_session_owes_nothing() {
     let mut bench = Bench::new(Role::Trader);
     bench.say(&frame(0, &establish(SESSION, 0, JournalId::ZERO)));
     bench.session.refused(RejectReason::Capacity, &mut bench.out);
-    assert_eq!(bench.bye(), Some((TerminateReason::Refused, RejectReason::Capacity.code())));
+    assert_eq!(
+        bench.bye(),
+        Some((TerminateReason::Refused, RejectReason::Capacity.code()))
+    );
     assert_eq!(bench.out.down, None);
 }
 
 #[test]
 fn requests_before_it_is_up_are_refused() {
     let mut bench = Bench::new(Role::Trader);
-    bench.say_all(&[&frame(0, &establish(SESSION, 0, JournalId::ZERO)), &frame(1, &order())]);
+    bench.say_all(&[
+        &frame(0, &establish(SESSION, 0, JournalId::ZERO)),
+        &frame(1, &order()),
+    ]);
     assert_eq!(bench.refusals(), [(1, RejectReason::SessionNotEstablished)]);
     assert!(bench.out.up.is_some() && bench.out.commands.is_empty());
 }
@@ -233,9 +302,22 @@ fn commands_enter_with_session_and_time() {
     bench.say_all(&[&frame(42, &order()), &frame(44, &cancel())]);
     let headers: Vec<Header> = each(bench.out.commands.bytes()).map(|f| *f.header).collect();
     assert_eq!(headers.iter().map(|h| h.req_seq.0).collect::<Vec<_>>(), [42, 44]);
-    assert!(headers.iter().all(|h| (h.session, h.time, h.seq) == (SESSION, START, Seq(0))));
-    let bodies: Vec<_> = each(bench.out.commands.bytes()).map(|f| f.body.to_vec()).collect();
-    assert_eq!(bodies, [frame(0, &order()).frame().map(|f| f.body.to_vec()), frame(0, &cancel()).frame().map(|f| f.body.to_vec())].map(|b| b.expect("a frame")));
+    assert!(
+        headers
+            .iter()
+            .all(|h| (h.session, h.time, h.seq) == (SESSION, START, Seq(0)))
+    );
+    let bodies: Vec<_> = each(bench.out.commands.bytes())
+        .map(|f| f.body.to_vec())
+        .collect();
+    assert_eq!(
+        bodies,
+        [
+            frame(0, &order()).frame().map(|f| f.body.to_vec()),
+            frame(0, &cancel()).frame().map(|f| f.body.to_vec())
+        ]
+        .map(|b| b.expect("a frame"))
+    );
 }
 
 #[test]
@@ -254,7 +336,10 @@ fn what_a_client_must_leave_zero_is_refused() {
         change(bad.header_mut());
         bench.say_all(&[&bad, &frame(43, &order())]);
         let number = bad.header().req_seq.0;
-        assert_eq!((bench.refusals(), bench.entered()), (vec![(number, RejectReason::Malformed)], vec![43]));
+        assert_eq!(
+            (bench.refusals(), bench.entered()),
+            (vec![(number, RejectReason::Malformed)], vec![43])
+        );
         assert!(!bench.session.is_closed());
     }
 }
@@ -276,7 +361,11 @@ fn a_role_may_send_its_commands_and_no_others() {
             bench.say(&any);
             let rule = rule(*template).expect("a command has a rule");
             let may = rule.allows(*role) && rule.house_only == HouseOnly::No;
-            let expected = if may { vec![] } else { vec![(42, RejectReason::NotAuthorised)] };
+            let expected = if may {
+                vec![]
+            } else {
+                vec![(42, RejectReason::NotAuthorised)]
+            };
             assert_eq!(bench.refusals(), expected, "{role} {name}");
             assert_eq!(bench.entered().len(), usize::from(may), "{role} {name}");
         }
@@ -302,14 +391,23 @@ fn a_bad_field_is_refused_and_told_with_the_clients_id() {
     // The side's byte holds no side.
     bad.words_mut()[5 + 1] |= 0xFF << 32;
     bench.say_all(&[&bad, &frame(43, &cancel())]);
-    assert_eq!((bench.refusals(), bench.entered()), (vec![(42, RejectReason::Malformed)], vec![43]));
+    assert_eq!(
+        (bench.refusals(), bench.entered()),
+        (vec![(42, RejectReason::Malformed)], vec![43])
+    );
     bench.out.clear();
     bench.say_all(&[&frame(44, &order()); 4]);
-    let refused = each(bench.out.replies.bytes()).next().expect("the fourth is throttled");
+    let refused = each(bench.out.replies.bytes())
+        .next()
+        .expect("the fourth is throttled");
     let Ok(SessionMessage::DoorRejected(refused)) = refused.session_message() else {
         panic!("a refusal");
     };
-    let expected = (ClOrdId([b'x'; 16]), Count(u32::from(PlaceOrder::TEMPLATE)), RejectReason::Throttled.code());
+    let expected = (
+        ClOrdId([b'x'; 16]),
+        Count(u32::from(PlaceOrder::TEMPLATE)),
+        RejectReason::Throttled.code(),
+    );
     assert_eq!((refused.cl_ord_id, refused.template, refused.code), expected);
 }
 
@@ -328,7 +426,12 @@ fn broken_frames_end_the_session_whatever_its_state() {
         let mut words = frame(41, &order()).words()[..12].to_vec();
         words.extend(&bad.words()[..12]);
         let mut bench = Bench::up(Role::Trader);
-        bench.session.received(START, zerocopy::IntoBytes::as_bytes(&words[..]), &bench.register, &mut bench.out);
+        bench.session.received(
+            START,
+            zerocopy::IntoBytes::as_bytes(&words[..]),
+            &bench.register,
+            &mut bench.out,
+        );
         assert_eq!(bench.entered(), [41], "what came before it holds");
         assert_eq!(bench.refusals().last(), Some(&(42, reason)));
         assert_eq!(bench.bye(), Some((TerminateReason::Malformed, reason.code())));
@@ -338,20 +441,33 @@ fn broken_frames_end_the_session_whatever_its_state() {
     let mut bad = frame(0, &establish(SESSION, 0, JournalId::ZERO));
     bad.header_mut().version = 9;
     bench.say(&bad);
-    assert_eq!(bench.bye(), Some((TerminateReason::Malformed, RejectReason::SchemaVersion.code())));
+    assert_eq!(
+        bench.bye(),
+        Some((TerminateReason::Malformed, RejectReason::SchemaVersion.code()))
+    );
 }
 
 #[test]
 fn an_impossible_length_is_not_waited_for() {
     let mut bench = Bench::up(Role::Trader);
-    let used = bench.session.received(START, &[0xFF, 0xFF], &bench.register, &mut bench.out);
-    assert_eq!((used, bench.bye().map(|b| b.0)), (0, Some(TerminateReason::Malformed)));
+    let used = bench
+        .session
+        .received(START, &[0xFF, 0xFF], &bench.register, &mut bench.out);
+    assert_eq!(
+        (used, bench.bye().map(|b| b.0)),
+        (0, Some(TerminateReason::Malformed))
+    );
 }
 
 #[test]
 fn the_throttle_spares_what_takes_risk_away() {
     let mut bench = Bench::up(Role::Trader);
-    let mass = MassCancel { account: AccountId(0), series: SeriesId(0), sides: Sides::Both, reserved: Reserved::ZERO };
+    let mass = MassCancel {
+        account: AccountId(0),
+        series: SeriesId(0),
+        sides: Sides::Both,
+        reserved: Reserved::ZERO,
+    };
     let (order, cancel, mass) = (frame(1, &order()), frame(2, &cancel()), frame(3, &mass));
     bench.say_all(&[&order, &order, &order, &order, &cancel, &mass]);
     assert_eq!(bench.refusals(), [(1, RejectReason::Throttled)]);
@@ -359,19 +475,34 @@ fn the_throttle_spares_what_takes_risk_away() {
     bench.out.clear();
     bench.tick(Nanos(1_000_000));
     bench.say_all(&[&order, &order]);
-    assert_eq!((bench.refusals().len(), bench.entered().len()), (1, 1), "one a millisecond");
+    assert_eq!(
+        (bench.refusals().len(), bench.entered().len()),
+        (1, 1),
+        "one a millisecond"
+    );
 }
 
 #[test]
 fn what_the_ring_does_not_take_is_refused_but_urgent_ones_are_tried_again() {
     let mut bench = Bench::up(Role::Trader);
-    bench.say_all(&[&frame(1, &order()), &frame(2, &order()), &frame(3, &cancel()), &frame(4, &order())]);
+    bench.say_all(&[
+        &frame(1, &order()),
+        &frame(2, &order()),
+        &frame(3, &cancel()),
+        &frame(4, &order()),
+    ]);
     let first = frame(1, &order()).bytes().len();
     bench.session.taken(first, &mut bench.out);
     let busy = RejectReason::EngineBusy;
-    assert_eq!((bench.refusals(), bench.entered()), (vec![(2, busy), (4, busy)], vec![3]));
+    assert_eq!(
+        (bench.refusals(), bench.entered()),
+        (vec![(2, busy), (4, busy)], vec![3])
+    );
     bench.session.urgent_taken(0, &mut bench.out);
-    assert_eq!((bench.refusals().last(), bench.entered()), (Some(&(3, busy)), vec![]));
+    assert_eq!(
+        (bench.refusals().last(), bench.entered()),
+        (Some(&(3, busy)), vec![])
+    );
 }
 
 #[test]
@@ -385,13 +516,19 @@ fn silence_is_filled_and_silence_ends_it() {
     bench.out.clear();
     bench.session.told(bench.now);
     bench.tick(Nanos(1));
-    assert!(bench.out.replies.is_empty(), "what was told is as good as a heartbeat");
+    assert!(
+        bench.out.replies.is_empty(),
+        "what was told is as good as a heartbeat"
+    );
     bench.say(&frame(0, &Sequence { next: ReqSeq(42) }));
     bench.tick(Nanos(limits().lapse.0 - 1));
     assert_eq!(bench.bye(), None, "it was heard a while ago");
     bench.tick(Nanos(1));
     assert_eq!(bench.bye(), Some((TerminateReason::HeartbeatLost, RejectCode(0))));
-    assert_eq!(bench.out.down.map(|p| (p.session, p.connection.0)), Some((SESSION, 1)));
+    assert_eq!(
+        bench.out.down.map(|p| (p.session, p.connection.0)),
+        Some((SESSION, 1))
+    );
 }
 
 #[test]
@@ -405,7 +542,10 @@ fn each_end_is_said_and_owed_once() {
     for (reason, owed) in ends {
         let mut bench = Bench::up(Role::Trader);
         bench.session.end(reason, None, &mut bench.out);
-        assert_eq!((bench.bye().map(|b| b.0), bench.out.down.is_some()), (Some(reason), owed));
+        assert_eq!(
+            (bench.bye().map(|b| b.0), bench.out.down.is_some()),
+            (Some(reason), owed)
+        );
         bench.out.clear();
         bench.session.end(reason, None, &mut bench.out);
         bench.say(&frame(42, &order()));
@@ -415,21 +555,50 @@ fn each_end_is_said_and_owed_once() {
     let mut bench = Bench::up(Role::Trader);
     let reason = TerminateReason::Requested;
     let (reserved, code, reserved2) = (Reserved::ZERO, RejectCode(0), Reserved::ZERO);
-    bench.say(&frame(0, &Terminate { reason, reserved, code, reserved2 }));
+    bench.say(&frame(
+        0,
+        &Terminate {
+            reason,
+            reserved,
+            code,
+            reserved2,
+        },
+    ));
     assert_eq!(bench.bye().map(|b| b.0), Some(reason));
 }
 
 #[test]
 fn a_further_stream_asks_for_messages_or_a_book() {
     let ask_for = |frame: &CommandFrame| ask(frame.bytes(), &limits());
-    let request = |from, count| RetransmitRequest { from: ReqSeq(from), count: Count(count), reserved: Reserved::ZERO };
-    let all = Ask::Retransmit { from: ReqSeq(7), count: Count(4_096) };
-    assert_eq!(ask_for(&frame(0, &request(7, u32::MAX))), Ok(Some(all)), "cut to the limit");
+    let request = |from, count| RetransmitRequest {
+        from: ReqSeq(from),
+        count: Count(count),
+        reserved: Reserved::ZERO,
+    };
+    let all = Ask::Retransmit {
+        from: ReqSeq(7),
+        count: Count(4_096),
+    };
+    assert_eq!(
+        ask_for(&frame(0, &request(7, u32::MAX))),
+        Ok(Some(all)),
+        "cut to the limit"
+    );
     assert_eq!(ask_for(&frame(0, &request(0, 1))), Err(RejectReason::Malformed));
-    let feed = FeedRequest { series: SeriesId(3), reserved: Reserved::ZERO };
+    let feed = FeedRequest {
+        series: SeriesId(3),
+        reserved: Reserved::ZERO,
+    };
     assert_eq!(ask_for(&frame(0, &feed)), Ok(Some(Ask::Feed(SeriesId(3)))));
-    assert_eq!(ask_for(&frame(1, &order())), Err(RejectReason::UnsupportedMessage));
-    assert_eq!(ask(&frame(0, &feed).bytes()[..40], &limits()), Ok(None), "incomplete");
+    assert_eq!(
+        ask_for(&frame(1, &order())),
+        Err(RejectReason::UnsupportedMessage)
+    );
+    assert_eq!(
+        ask(&frame(0, &feed).bytes()[..40], &limits()),
+        Ok(None),
+        "incomplete"
+    );
 }
 
 /// Bytes of any kind never make it panic, and never get anything but whole valid commands into the ring.
@@ -445,7 +614,11 @@ fn any_bytes_are_survived() {
     };
     let (mut entered, mut closed) = (0, 0);
     for round in 0..20_000 {
-        let mut bench = if round % 4 == 0 { Bench::new(Role::Operator) } else { Bench::up(Role::Operator) };
+        let mut bench = if round % 4 == 0 {
+            Bench::new(Role::Operator)
+        } else {
+            Bench::up(Role::Operator)
+        };
         let mut words: Vec<u64> = Vec::new();
         for _ in 0..random() % 4 {
             let (template, .., length) = COMMANDS[usize::try_from(random()).unwrap_or(0) % COMMANDS.len()];
@@ -461,7 +634,9 @@ fn any_bytes_are_survived() {
         }
         let bytes = zerocopy::IntoBytes::as_bytes(&words[..]);
         let cut = usize::try_from(random()).unwrap_or(0) % (bytes.len() + 1);
-        let used = bench.session.received(START, &bytes[..cut], &bench.register, &mut bench.out);
+        let used = bench
+            .session
+            .received(START, &bytes[..cut], &bench.register, &mut bench.out);
         assert!(used <= cut && used.is_multiple_of(8));
         for frame in each(bench.out.commands.bytes()) {
             frame.command().expect("only commands enter");
@@ -469,5 +644,8 @@ fn any_bytes_are_survived() {
         }
         closed += usize::from(bench.session.is_closed());
     }
-    assert!(entered > 1_000 && closed > 1_000, "{entered} entered, {closed} closed: both were reached");
+    assert!(
+        entered > 1_000 && closed > 1_000,
+        "{entered} entered, {closed} closed: both were reached"
+    );
 }
