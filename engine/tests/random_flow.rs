@@ -36,7 +36,11 @@ impl Flow {
         let id = self.next;
         let account = TRADER + u32::try_from(self.draws.below(TRADERS.into())).expect("small");
         // Owners alternate sides, so that nobody meets itself: that rule has scenarios of its own.
-        let side = if account % 2 == 0 { Side::Buy } else { Side::Sell };
+        let side = if account.is_multiple_of(2) {
+            Side::Buy
+        } else {
+            Side::Sell
+        };
         let price = 5_000 + self.draws.below(40) * (1 + 63 * self.draws.below(2));
         let qty = 1 + u32::try_from(self.draws.below(30)).expect("small");
         let tif = [
@@ -209,7 +213,7 @@ fn run(seed: u64, commands: usize) {
         schedule: ScheduleId::ZERO,
         reserved: Reserved::ZERO,
         taker: Ppm(1_234),
-        maker: Ppm(if seed % 2 == 0 { 567 } else { -234 }),
+        maker: Ppm(if seed.is_multiple_of(2) { 567 } else { -234 }),
     };
     let proposed = venue.say(OPERATOR, &fees)[0];
     let Ok(Event::Proposed(proposal)) = proposed.event() else {
