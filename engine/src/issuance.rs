@@ -12,8 +12,8 @@ use xq_protocol::{
     TransferUnits, UnitsIssued, UnitsTransferred,
 };
 
-/// Most of an asset that can exist: sums of any of its balances fit 63 bits.
-const ASSET_MAX: u64 = i64::MAX.unsigned_abs();
+/// Most of an asset that can exist, rebates aside: sums of any of its balances fit 63 bits, and 64 with them.
+pub(crate) const ASSET_MAX: u64 = i64::MAX.unsigned_abs();
 
 impl Venue {
     pub(crate) fn draft_series(

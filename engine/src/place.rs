@@ -4,6 +4,7 @@ use crate::events::Events;
 use crate::exchange::{Speaker, Venue};
 use crate::fees;
 use crate::floor::{Arrival, Indexed};
+use crate::issuance::ASSET_MAX;
 use crate::ledger::{RowId, Spot};
 use crate::matching::{Rests, collar_bound, reaches};
 use crate::party::{Account, Freeze, Killed, Rates};
@@ -56,6 +57,7 @@ impl Venue {
         self.admit_cl_ord_id(c.account, c.cl_ord_id)?;
         self.admit_book(c, series, rung, account)?;
         let notional = limit.times(c.qty).ok_or(RejectReason::Overflow)?;
+        self.admit_rebates(series, c.qty)?;
         let rates = self.floor.parties.rates(account.schedule);
         let hold = match (c.side, reaches(series, c.side, rung)) {
             (Side::Sell, _) => c.qty.into(),
@@ -231,6 +233,18 @@ impl Venue {
         }
         if !self.floor.orders.has_room() || !self.floor.levels.has_room() {
             return Err(RejectReason::Capacity.into());
+        }
+        Ok(())
+    }
+
+    /// Rebates are money that nobody paid in. What this order may cause of them is at most what it trades, at most at
+    /// the face value: with all that were paid it must fit, or an account could come to have more than can be counted.
+    #[inline]
+    pub(crate) fn admit_rebates(&self, series: &Series, qty: Qty) -> Result<(), RejectReason> {
+        let paid = self.floor.ledger.system(series.rebates).unsigned_abs();
+        let most = series.face.times(qty).ok_or(RejectReason::Overflow)?;
+        if paid + u128::from(most.0) > u128::from(ASSET_MAX) {
+            return Err(RejectReason::Overflow);
         }
         Ok(())
     }
