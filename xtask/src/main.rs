@@ -4,6 +4,7 @@ mod bench;
 mod books;
 mod ci;
 mod conformance;
+mod exchange;
 mod oracle;
 mod shell;
 mod test;
