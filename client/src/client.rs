@@ -94,7 +94,7 @@ impl Client {
             resume.next_out_seq
         };
         let mut outbox = Outbox::new(resume.next_req_seq);
-        outbox.restart(
+        outbox.expect(
             link.ack.next_req_seq,
             usize::try_from(link.ack.window.0).unwrap_or(usize::MAX),
         );

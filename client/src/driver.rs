@@ -82,6 +82,7 @@ impl Driver {
                     backoff = Duration::from_millis(10);
                     let ended = self.serve(link).await;
                     *self.shared.connection() = None;
+                    self.shared.outbox().hold();
                     ended
                 }
                 Err(error) => error,

@@ -160,6 +160,8 @@ fn transport(mtu: Option<u16>) -> TransportConfig {
     if let Some(mtu) = mtu {
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(mtu);
+        // The kernel splits at most 64 KiB at once into datagrams; ten of them is what quinn hands over.
+        transport.enable_segmentation_offload(mtu <= 6_500);
         transport.initial_mtu(mtu).mtu_discovery_config(Some(discovery));
     }
     transport

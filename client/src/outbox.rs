@@ -24,6 +24,15 @@ pub(crate) struct Outbox {
     base: u64,
     /// Words since the beginning that were sent on this connection.
     sent: u64,
+    /// Whether requests may be sent: not before a connection has caught up on what may answer them.
+    flow: Flow,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Flow {
+    #[default]
+    Held,
+    Open,
 }
 
 /// Words given up at once: moving less would be work for nothing.
@@ -84,6 +93,9 @@ impl Outbox {
 
     /// Takes what was not sent yet.
     pub(crate) fn take(&mut self) -> Option<Bytes> {
+        if self.flow == Flow::Held {
+            return None;
+        }
         let from = usize::try_from(self.sent - self.base).expect("a place in memory");
         self.sent = self.end();
         let unsent = self.words.get(from..).filter(|words| !words.is_empty())?;
@@ -148,8 +160,19 @@ impl Outbox {
         }
         (self.words, self.requests) = (kept, requests);
         (self.base, self.sent) = (0, 0);
+        self.expect(next, window);
+        self.flow = Flow::Open;
+    }
+
+    /// The exchange expects this number next at least, and remembers so many.
+    pub(crate) fn expect(&mut self, next: ReqSeq, window: usize) {
         self.next = self.next.max(next);
         self.window = window.max(1);
+    }
+
+    /// The connection is lost: nothing is sent until the next one is up.
+    pub(crate) fn hold(&mut self) {
+        self.flow = Flow::Held;
     }
 }
 
@@ -180,7 +203,14 @@ mod tests {
         let mut outbox = Outbox::new(ReqSeq(1));
         outbox.restart(ReqSeq(11), 100);
         let body = Sequence { next: ReqSeq(0) };
-        for number in 11..=15 {
+        outbox.hold();
+        outbox.push(&body);
+        assert!(
+            outbox.take().is_none(),
+            "nothing is sent before the connection has caught up"
+        );
+        outbox.restart(ReqSeq(11), 100);
+        for number in 12..=15 {
             assert_eq!(outbox.push(&body), ReqSeq(number));
         }
         assert_eq!(numbers(outbox.take()), [11, 12, 13, 14, 15]);

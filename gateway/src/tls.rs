@@ -70,6 +70,8 @@ fn transport(limits: &Transport) -> TransportConfig {
         transport.initial_mtu(mtu);
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(mtu);
+        // The kernel splits at most 64 KiB at once into datagrams; ten of them is what quinn hands over.
+        transport.enable_segmentation_offload(mtu <= 6_500);
         transport.mtu_discovery_config(Some(discovery));
     }
     transport
