@@ -193,6 +193,7 @@ impl Venue {
             return Err(RejectReason::Capacity.into());
         }
         let notional = c.limit.times(leaves).ok_or(RejectReason::Overflow)?;
+        self.admit_rebates(series, leaves)?;
         let rates = self.floor.parties.rates(account.schedule);
         let hold = match (node.side, reaches(series, node.side, rung)) {
             (Side::Sell, _) => leaves.into(),
