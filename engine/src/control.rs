@@ -72,6 +72,10 @@ impl Venue {
         floor.now = now;
         let mut house = BTreeMap::new();
         for currency in admitted {
+            // Before its balances are opened: each place is opened once.
+            if house.contains_key(currency) {
+                return Err(RejectReason::Terms.into());
+            }
             let asset = AssetId::from(*currency);
             let mut open = |place| floor.ledger.open_system(place, asset);
             let balances = HouseBalances {
@@ -79,9 +83,7 @@ impl Venue {
                 fees: open(Place::Fees),
                 rebates: open(Place::Rebates),
             };
-            if house.insert(*currency, balances).is_some() {
-                return Err(RejectReason::Terms.into());
-            }
+            house.insert(*currency, balances);
         }
         events.emit(&ExchangeOpened {
             journal_id: genesis.journal_id,

@@ -2,6 +2,7 @@
 
 mod support;
 
+use support::doors::Engine;
 use support::*;
 use xq_engine::FILLS_MAX;
 use xq_protocol::*;
@@ -343,4 +344,138 @@ fn bytes_that_are_no_command_are_refused_by_what_is_wrong_with_them() {
     // Each used its number, but the one that had none.
     let again = venue.apply(&CommandFrame::new(header(4), &order));
     assert!(matches!(again[0].event(), Ok(Event::RequestRepeated(_))));
+}
+
+#[test]
+fn a_genesis_that_cannot_be_is_refused_and_another_may_follow() {
+    let with_currencies = |currencies: [u16; 3]| {
+        let mut admitted = Currencies::default();
+        for (place, number) in admitted.0.iter_mut().zip(currencies) {
+            *place = Currency(number);
+        }
+        Genesis {
+            currencies: admitted,
+            ..genesis()
+        }
+    };
+    let huge = Count(u32::MAX);
+    let cases = [
+        (with_currencies([0, 0, 0]), RejectReason::Terms),
+        (with_currencies([156, 156, 0]), RejectReason::Terms),
+        (with_currencies([156, 999, 0]), RejectReason::Terms),
+        (
+            Genesis {
+                rules_version: Count(2),
+                ..genesis()
+            },
+            RejectReason::Terms,
+        ),
+        (
+            Genesis {
+                rules_version: Count::ZERO,
+                ..genesis()
+            },
+            RejectReason::Terms,
+        ),
+        (
+            Genesis {
+                orders_max: Count::ZERO,
+                ..genesis()
+            },
+            RejectReason::Capacity,
+        ),
+        (
+            Genesis {
+                participants_max: huge,
+                ..genesis()
+            },
+            RejectReason::Capacity,
+        ),
+        (
+            Genesis {
+                accounts_max: huge,
+                ..genesis()
+            },
+            RejectReason::Capacity,
+        ),
+        (
+            Genesis {
+                series_max: huge,
+                ..genesis()
+            },
+            RejectReason::Capacity,
+        ),
+        (
+            Genesis {
+                balances_max: huge,
+                ..genesis()
+            },
+            RejectReason::Capacity,
+        ),
+        (
+            Genesis {
+                orders_max: huge,
+                ..genesis()
+            },
+            RejectReason::Capacity,
+        ),
+        (
+            Genesis {
+                sessions_max: huge,
+                ..genesis()
+            },
+            RejectReason::Capacity,
+        ),
+        (
+            Genesis {
+                level_pages_max: huge,
+                ..genesis()
+            },
+            RejectReason::Capacity,
+        ),
+        (
+            Genesis {
+                proposals_max: huge,
+                ..genesis()
+            },
+            RejectReason::Capacity,
+        ),
+        (
+            Genesis {
+                bank_refs_max: huge,
+                ..genesis()
+            },
+            RejectReason::Capacity,
+        ),
+    ];
+    let mut engine = Engine::default();
+    for (genesis, reason) in cases {
+        let events = engine.apply(&CommandFrame::new(Header::default(), &genesis));
+        assert_eq!(refusal(events), Some(reason), "{genesis:?}");
+    }
+    let events = engine.apply(&CommandFrame::new(Header::default(), &genesis()));
+    assert!(matches!(events[0].event(), Ok(Event::ExchangeOpened(_))));
+}
+
+#[test]
+fn at_the_end_of_time_everything_is_over_and_nothing_wraps() {
+    let mut venue = Venue::trading(2);
+    let order = limit(TRADER, Side::Sell, 1, 5_000, "s");
+    let gtd = PlaceOrder {
+        tif: TimeInForce::Gtd,
+        expire_at: Nanos::MAX,
+        ..order
+    };
+    venue.ok(ALICE, &gtd);
+    venue.say(OPERATOR, &kill(SwitchState::Released));
+    venue.now = Nanos::MAX;
+    assert_eq!(canceled(venue.house(&Tick {})), [CancelReason::Expired]);
+    assert_eq!(refusal(venue.say(ALICE, &gtd)), Some(RejectReason::SeriesExpired));
+    let events = venue.say(OPERATOR, &kill(SwitchState::Released)).to_vec();
+    assert!(matches!(events[0].event(), Ok(Event::Proposed(_))));
+    venue.house(&AllSessionsDown {});
+    venue.house(&Tick {});
+    venue.now = Nanos(1);
+    venue.house(&Tick {});
+    venue.exchange.check();
 }
