@@ -1,0 +1,118 @@
+//! The command line: one file a subcommand.
+
+mod admin;
+mod at_rest;
+mod config;
+mod door;
+mod dump;
+mod errors;
+mod explain;
+mod keys;
+mod order;
+mod replay_orders;
+mod serve;
+mod verify;
+
+use crate::exit::{Exit, Failure};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The Xianquan coupon exchange.
+#[derive(Parser)]
+#[command(name = "xq", version, after_help = after_help())]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Runs the exchange.
+    Serve(serve::Serve),
+    /// Checks a configuration, or prints it with what every key means.
+    Config(config::ConfigTask),
+    /// Makes trial keys: an authority, the server's certificate, participants' certificates.
+    Keys(keys::Keys),
+    /// Says any command to the running exchange, in the scenarios' notation.
+    Admin(admin::Admin),
+    /// Places or cancels an order.
+    Order(order::Order),
+    /// Verifies the journals: checksums, chain, execution, events, sums.
+    Verify(verify::Verify),
+    /// Prints commands and events as text.
+    Dump(dump::Dump),
+    /// Tells an order's life.
+    Explain(explain::Explain),
+    /// Plays real orders, as LOBSTER's files tell of them, through a session.
+    ReplayOrders(replay_orders::ReplayOrders),
+    /// Explains a reject code, or lists them all.
+    Errors(errors::Errors),
+}
+
+fn after_help() -> String {
+    let rows = Exit::ALL
+        .iter()
+        .map(|(exit, about)| format!("\n  {:>3} {}", exit.code(), about.trim()));
+    format!("Exit codes:{}", rows.collect::<String>())
+}
+
+/// What went wrong in a subcommand, and the exit code that tells of it.
+#[derive(Debug, thiserror::Error)]
+#[error("{error:#}")]
+pub(crate) struct Ended {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Ended {
+    /// Ends with this code.
+    pub(crate) fn with(exit: Exit, error: impl Into<anyhow::Error>) -> Ended {
+        Ended {
+            exit,
+            error: error.into(),
+        }
+    }
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Ended {
+        Ended::with(failure.exit(), failure)
+    }
+}
+
+impl From<xq_journal::Error> for Ended {
+    fn from(error: xq_journal::Error) -> Ended {
+        Failure::from(error).into()
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help goes to standard output and is no mistake.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Exit::Usage.code() } else { 0 });
+        }
+    };
+    let ended = match arguments.task {
+        Task::Serve(task) => task.run(),
+        Task::Config(task) => task.run(),
+        Task::Keys(task) => task.run(),
+        Task::Admin(task) => task.run(),
+        Task::Order(task) => task.run(),
+        Task::Verify(task) => task.run(),
+        Task::Dump(task) => task.run(),
+        Task::Explain(task) => task.run(),
+        Task::ReplayOrders(task) => task.run(),
+        Task::Errors(task) => task.run(),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ended) => {
+            eprintln!("xq: {ended}");
+            ExitCode::from(ended.exit.code())
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `xq order`: places or cancels one order.
+
+use super::Ended;
+use super::door::{Door, Outcome};
+use crate::exit::Exit;
+use xq_protocol::text::Names;
+use xq_protocol::{
+    AccountId, CancelOrder, ClOrdId, Command, Execution, Nanos, OnDisconnect, OrderId, OrderType, PlaceOrder,
+    Price, Qty, Reserved, SeriesId, Side, TimeInForce,
+};
+
+/// Places or cancels an order.
+#[derive(clap::Args)]
+pub(super) struct Order {
+    #[command(flatten)]
+    door: Door,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Buys.
+    Buy(Place),
+    /// Sells.
+    Sell(Place),
+    /// Cancels an order, or takes some of its quantity.
+    Cancel(Cancel),
+}
+
+#[derive(clap::Args)]
+struct Place {
+    /// For which account.
+    #[arg(long)]
+    account: u32,
+    /// Of which series.
+    #[arg(long)]
+    series: u32,
+    /// How many coupons.
+    #[arg(long)]
+    qty: u32,
+    /// Worst price, in minor units; a market order without it.
+    #[arg(long)]
+    limit: Option<u64>,
+    /// The order's own id, 1 to 16 printable characters.
+    #[arg(long)]
+    id: String,
+    /// gtc, day, ioc or fok.
+    #[arg(long, default_value = "gtc")]
+    tif: String,
+    /// Refuse rather than take.
+    #[arg(long)]
+    post_only: bool,
+    /// Keep it when the session ends: else the end of this very command would cancel it.
+    #[arg(long)]
+    persist: bool,
+}
+
+#[derive(clap::Args)]
+struct Cancel {
+    /// Whose order.
+    #[arg(long)]
+    account: u32,
+    /// Its number.
+    #[arg(long)]
+    order: u64,
+    /// How many coupons to take away; all when left out.
+    #[arg(long, default_value_t = 0)]
+    reduce: u32,
+}
+
+impl Order {
+    pub(super) fn run(self) -> Result<(), Ended> {
+        match &self.what {
+            What::Buy(place) => self.say(&Command::PlaceOrder(&place.order(Side::Buy)?)),
+            What::Sell(place) => self.say(&Command::PlaceOrder(&place.order(Side::Sell)?)),
+            What::Cancel(cancel) => self.say(&Command::CancelOrder(&cancel.command())),
+        }
+    }
+
+    fn say(&self, command: &Command<'_>) -> Result<(), Ended> {
+        let mut names = Names::new();
+        let outcome = self
+            .door
+            .converse(async |session| session.say(command, &mut names).await)?;
+        match outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Refused => Err(Ended::with(Exit::Refused, anyhow::anyhow!("refused"))),
+        }
+    }
+}
+
+impl Place {
+    fn order(&self, side: Side) -> Result<PlaceOrder, Ended> {
+        let usage = |what: String| Ended::with(Exit::Usage, anyhow::anyhow!(what));
+        let wanted = "gtc, day, ioc or fok is wanted";
+        let tif = TimeInForce::from_text(&self.tif).filter(|tif| *tif != TimeInForce::Gtd);
+        let cl_ord_id = ClOrdId::from_text(&self.id);
+        Ok(PlaceOrder {
+            account: AccountId(self.account),
+            series: SeriesId(self.series),
+            qty: Qty(self.qty),
+            side,
+            order_type: if self.limit.is_some() {
+                OrderType::Limit
+            } else {
+                OrderType::Market
+            },
+            tif: tif.ok_or_else(|| usage(format!("`{}`: {wanted}", self.tif)))?,
+            execution: if self.post_only {
+                Execution::PostOnly
+            } else {
+                Execution::Any
+            },
+            limit: Price(self.limit.unwrap_or(0)),
+            expire_at: Nanos::ZERO,
+            cl_ord_id: cl_ord_id
+                .ok_or_else(|| usage(format!("`{}`: 1 to 16 printable characters are wanted", self.id)))?,
+            on_disconnect: if self.persist {
+                OnDisconnect::Persist
+            } else {
+                OnDisconnect::Cancel
+            },
+            reserved: Reserved::ZERO,
+        })
+    }
+}
+
+impl Cancel {
+    fn command(&self) -> CancelOrder {
+        CancelOrder {
+            account: AccountId(self.account),
+            reduce_qty: Qty(self.reduce),
+            order: OrderId(self.order),
+            cl_ord_id: ClOrdId::ZERO,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `xq serve`: runs the exchange until it is asked to stop.
+
+use super::Ended;
+use crate::clock::ClockLeap;
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::server::Server;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+use xq_protocol::Seq;
+
+/// Runs the exchange.
+#[derive(clap::Args)]
+pub(super) struct Serve {
+    /// Configuration file; the defaults hold for what it leaves out, and for all when there is none.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Start although the clock says that more than a day has passed since the last command.
+    #[arg(long)]
+    accept_clock_leap: bool,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Result<(), Ended> {
+        let config = match &self.config {
+            Some(path) => Config::from_file(path)?,
+            None => Config::defaults(),
+        };
+        start_log(&config.log.level);
+        let leap = if self.accept_clock_leap {
+            ClockLeap::Accept
+        } else {
+            ClockLeap::Refuse
+        };
+        let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let signals = signals.map_err(|e| Ended::with(Exit::CannotCreate, e))?;
+        let bar = progress_bar("replay");
+        let server =
+            Server::start(&config, leap, &mut |done, all| show(&bar, done, all)).inspect_err(|failure| {
+                tracing::error!(code = failure.exit().code(), error = %failure, "cannot start");
+            })?;
+        bar.finish_and_clear();
+        tell_recovery(&server);
+        println!("listening at {}", server.address());
+        let signal = signals
+            .block_on(wait_for_signal())
+            .map_err(|e| Ended::with(Exit::CannotCreate, e))?;
+        tracing::info!(signal, "stopping");
+        let stopped = server.stop()?;
+        tracing::info!(
+            seq = stopped.commands.durable().0,
+            event_hash = %stopped.events.event_hash(),
+            "stopped"
+        );
+        Ok(())
+    }
+}
+
+fn tell_recovery(server: &Server) {
+    let report = server.report();
+    for cut in &report.commands.cuts {
+        tracing::warn!(file = cut.file, offset = cut.offset, bytes = cut.bytes, claimed = ?cut.claimed, "a torn last batch was cut");
+    }
+    let took_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        seq = report.commands.last_seq.0,
+        events_compared = report.events.compared,
+        events_made_again = report.events.appended,
+        event_hash = %report.event_hash,
+        took_ms,
+        address = %server.address(),
+        "recovered and listening"
+    );
+}
+
+/// Logs JSON lines to standard error. No key, certificate or personal datum is ever logged: nothing here holds one.
+fn start_log(level: &str) {
+    let level: tracing::Level = level.parse().unwrap_or(tracing::Level::INFO);
+    tracing_subscriber::fmt()
+        .json()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+async fn wait_for_signal() -> std::io::Result<&'static str> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+pub(super) fn progress_bar(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    let style = "{msg} {wide_bar} {human_pos}/{human_len} commands, {per_sec}";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_message(what);
+    bar
+}
+
+/// Shows how many of how many commands are done.
+pub(super) fn show(bar: &ProgressBar, done: Seq, all: Seq) {
+    bar.set_length(all.0);
+    bar.set_position(done.0);
+}

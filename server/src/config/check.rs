@@ -1,0 +1,187 @@
+//! What each value may be; the first that is not is named with its value.
+
+use super::{Config, Exchange, Participant};
+use crate::ring::RING_SLOTS_MIN;
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use xq_protocol::{Currency, Role};
+
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+const LAYOUTS: [&str; 3] = ["auto", "pinned", "shared"];
+
+type Checked = Result<(), String>;
+
+fn require(holds: bool, key: &str, value: impl Display, allowed: &str) -> Checked {
+    if holds {
+        Ok(())
+    } else {
+        Err(format!("`{key}` = {value}: {allowed} is allowed"))
+    }
+}
+
+fn within<T: PartialOrd + Display + Copy>(key: &str, value: T, allowed: RangeInclusive<T>) -> Checked {
+    let words = format!("{} to {}", allowed.start(), allowed.end());
+    require(allowed.contains(&value), key, value, &words)
+}
+
+fn power_of_two(key: &str, value: usize, allowed: RangeInclusive<usize>) -> Checked {
+    let words = format!("a power of two from {} to {}", allowed.start(), allowed.end());
+    require(
+        value.is_power_of_two() && allowed.contains(&value),
+        key,
+        value,
+        &words,
+    )
+}
+
+pub(super) fn check(config: &Config) -> Checked {
+    let listen = &config.server.listen;
+    let address = listen.parse::<SocketAddr>().is_ok();
+    require(
+        address,
+        "server.listen",
+        format!("{listen:?}"),
+        "an address and port, as 127.0.0.1:4700,",
+    )?;
+    let journal = &config.journal;
+    within(
+        "journal.command_segment_mib",
+        journal.command_segment_mib,
+        1..=1_024,
+    )?;
+    within("journal.event_segment_mib", journal.event_segment_mib, 1..=1_024)?;
+    power_of_two("journal.block_bytes", journal.block_bytes, 512..=4_096)?;
+    within("journal.batch_kib", journal.batch_kib, 16..=65_536)?;
+    within("journal.prepared_segments", journal.prepared_segments, 1..=64)?;
+    within(
+        "journal.event_sync_interval_ms",
+        journal.event_sync_interval_ms,
+        10..=60_000,
+    )?;
+    power_of_two(
+        "rings.command_slots",
+        config.rings.command_slots,
+        RING_SLOTS_MIN..=1 << 20,
+    )?;
+    power_of_two("rings.event_slots", config.rings.event_slots, 1_024..=1 << 20)?;
+    check_threads(config)?;
+    check_exchange(&config.exchange)?;
+    within(
+        "sessions.throttle_rate",
+        config.sessions.throttle_rate,
+        1..=100_000_000,
+    )?;
+    within(
+        "sessions.throttle_burst",
+        config.sessions.throttle_burst,
+        1..=100_000_000,
+    )?;
+    let level = &config.log.level;
+    require(
+        LEVELS.contains(&level.as_str()),
+        "log.level",
+        format!("{level:?}"),
+        "error, warn, info, debug or trace",
+    )?;
+    check_participants(&config.participants)
+}
+
+fn check_threads(config: &Config) -> Checked {
+    let threads = &config.threads;
+    let layout = &threads.layout;
+    require(
+        LAYOUTS.contains(&layout.as_str()),
+        "threads.layout",
+        format!("{layout:?}"),
+        "auto, pinned or shared",
+    )?;
+    let distinct: BTreeSet<_> = threads.cores.iter().collect();
+    let three = threads.cores.is_empty() || (threads.cores.len() == 3 && distinct.len() == 3);
+    require(
+        three,
+        "threads.cores",
+        format!("{:?}", threads.cores),
+        "an empty list, or three different cores,",
+    )?;
+    within("threads.tick_interval_ms", threads.tick_interval_ms, 1..=10_000)
+}
+
+fn check_exchange(exchange: &Exchange) -> Checked {
+    let counts = [
+        ("participants_max", exchange.participants_max, 1_000_000),
+        ("accounts_max", exchange.accounts_max, 100_000_000),
+        ("series_max", exchange.series_max, 1_000_000),
+        ("balances_max", exchange.balances_max, 400_000_000),
+        ("orders_max", exchange.orders_max, 400_000_000),
+        ("sessions_max", exchange.sessions_max, 65_536),
+        ("level_pages_max", exchange.level_pages_max, 16_777_216),
+        ("proposals_max", exchange.proposals_max, 65_536),
+        ("bank_refs_max", exchange.bank_refs_max, 100_000_000),
+    ];
+    for (key, value, most) in counts {
+        within(&format!("exchange.{key}"), value, 1..=most)?;
+    }
+    within("exchange.proposal_ttl_s", exchange.proposal_ttl_s, 1..=2_592_000)?;
+    within(
+        "exchange.reopen_after_ms",
+        exchange.reopen_after_ms,
+        0..=86_400_000,
+    )?;
+    within(
+        "exchange.disconnect_grace_ms",
+        exchange.disconnect_grace_ms,
+        0..=86_400_000,
+    )?;
+    let currencies = &exchange.currencies;
+    let some = (1..=8).contains(&currencies.len());
+    require(
+        some,
+        "exchange.currencies",
+        format!("{currencies:?}"),
+        "a list of one to eight",
+    )?;
+    let mut seen = BTreeSet::new();
+    for code in currencies {
+        let known = Currency::from_code(code).is_some() && seen.insert(code);
+        require(
+            known,
+            "exchange.currencies",
+            format!("{code:?}"),
+            "an ISO 4217 code of a currency in use, once,",
+        )?;
+    }
+    Ok(())
+}
+
+fn check_participants(participants: &[Participant]) -> Checked {
+    let mut seen = BTreeSet::new();
+    for (place, participant) in participants.iter().enumerate() {
+        let key = |name: &str| format!("participants[{place}].{name}");
+        within(&key("number"), participant.number, 1..=(1 << 28) - 1)?;
+        let once = seen.insert(participant.number);
+        require(
+            once,
+            &key("number"),
+            participant.number,
+            "a number that no other table has",
+        )?;
+        let role = Role::from_text(&participant.role).filter(|role| *role != Role::House);
+        let roles: Vec<_> = Role::ALL[1..].iter().map(|role| role.text()).collect();
+        require(
+            role.is_some(),
+            &key("role"),
+            format!("{:?}", participant.role),
+            &roles.join(", "),
+        )?;
+        let certificates = participant.certificates.len();
+        require(
+            certificates <= 2,
+            &key("certificates"),
+            certificates,
+            "none, one or two",
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! How the program ends: every exit code, and every failure that leads to one.
+
+use xq_journal::Error as JournalError;
+
+macro_rules! exits {
+    ($( $(#[doc = $doc:literal])* $name:ident = $code:literal ),* $(,)?) => {
+        /// Exit codes of `xq`; numbers follow `sysexits.h` where it has one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Exit { $( $(#[doc = $doc])* $name = $code ),* }
+
+        impl Exit {
+            /// All of them, with what they mean.
+            pub const ALL: &'static [(Exit, &'static str)] = &[ $( (Exit::$name, concat!($($doc),*)) ),* ];
+            /// The number given to the operating system.
+            pub const fn code(self) -> u8 { match self { $( Exit::$name => $code ),* } }
+        }
+    };
+}
+
+exits! {
+    /// Done, or stopped cleanly.
+    Done = 0,
+    /// What was asked for was refused by the exchange, or does not hold.
+    Refused = 1,
+    /// The command line is wrong.
+    Usage = 64,
+    /// A journal is corrupt, incomplete or another's; nothing was changed.
+    JournalCorrupt = 65,
+    /// Executing the commands again gives other events: `xq verify` must run before it serves again.
+    Divergence = 70,
+    /// The clock lies before the last journaled time, or more than a day after it.
+    ClockRefused = 71,
+    /// A file cannot be created, a folder is in use, or a port is taken.
+    CannotCreate = 73,
+    /// The disk failed: a write or a sync returned an error, and nothing is retried.
+    DiskFailed = 74,
+    /// The disk is full.
+    DiskFull = 75,
+    /// A journal was written by a newer version of this program.
+    NewerJournal = 76,
+    /// The configuration is wrong, or asks for what the journal forbids.
+    Configuration = 78,
+}
+
+/// Why the exchange cannot start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration, by the name of the key.
+    #[error("configuration: {0}")]
+    Configuration(String),
+    /// The clock, with both times.
+    #[error("clock: {0}")]
+    Clock(String),
+    /// Something the program needs to have cannot be made.
+    #[error("{what}: {source}")]
+    CannotCreate {
+        /// The file, folder or address.
+        what: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Two executions differ.
+    #[error("divergence: {0}")]
+    Divergence(String),
+    /// A thread of the pipeline ended that should not have.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Failure {
+    /// The code that the program exits with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Failure::Configuration(_) => Exit::Configuration,
+            Failure::Clock(_) => Exit::ClockRefused,
+            Failure::CannotCreate { .. } => Exit::CannotCreate,
+            Failure::Journal(error) => exit_of_journal(error),
+            Failure::Divergence(_) | Failure::Broken(_) => Exit::Divergence,
+        }
+    }
+
+    /// Logs it and ends the process at once: what a thread does that can neither go on nor be repaired.
+    pub fn end_process(&self) -> ! {
+        tracing::error!(code = self.exit().code(), error = %self, "fatal");
+        eprintln!("xq: {self}");
+        std::process::exit(i32::from(self.exit().code()))
+    }
+}
+
+fn exit_of_journal(error: &JournalError) -> Exit {
+    match error {
+        JournalError::Io { .. } | JournalError::Poisoned { .. } => Exit::DiskFailed,
+        JournalError::NoSpace { .. } => Exit::DiskFull,
+        JournalError::Corrupt { .. }
+        | JournalError::Witnessed { .. }
+        | JournalError::MissingSegment { .. }
+        | JournalError::Misnamed { .. }
+        | JournalError::Stray { .. }
+        | JournalError::Foreign { .. }
+        | JournalError::WrongSize { .. }
+        | JournalError::NotFound { .. } => Exit::JournalCorrupt,
+        JournalError::NewerVersion { .. } => Exit::NewerJournal,
+        JournalError::Divergence { .. } | JournalError::OutOfOrder { .. } | JournalError::BadFrame { .. } => {
+            Exit::Divergence
+        }
+        JournalError::Settings { .. } => Exit::Configuration,
+    }
+}

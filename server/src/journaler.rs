@@ -1,0 +1,104 @@
+//! The journaler: command ring → command journal, one sync for everything that gathered while the last one ran.
+//!
+//! # Cost
+//! A command is copied once, out of its slots into the batch; nothing is allocated.
+
+use crate::exit::Failure;
+use crate::progress::Durable;
+use crate::ring::{Assembler, CommandPoller, Gauges};
+use crate::wait::{PARK_MAX, Waiter, Waker};
+use disruptor::Polling;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use xq_journal::{Append, CommandJournal, Error};
+
+/// Most slots taken from the ring before they are given back to the producers.
+const LOOK_SLOTS: u64 = 2_048;
+
+/// Owns the command journal.
+pub(crate) struct Journaler {
+    pub(crate) journal: CommandJournal,
+    pub(crate) poller: CommandPoller,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) durable: Durable,
+    /// Wakes the publisher, who waits for what is durable.
+    pub(crate) publisher: Waker,
+    pub(crate) waiter: Waiter,
+    pub(crate) halt: Arc<AtomicBool>,
+}
+
+/// What one look into the ring found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Nothing,
+    Some,
+}
+
+impl Journaler {
+    /// Works until it is told to halt and the ring is empty; gives the journal back, all of it durable.
+    ///
+    /// # Errors
+    /// What the disk refused: fatal, whoever called ends the process.
+    pub(crate) fn run(mut self) -> Result<CommandJournal, Failure> {
+        self.waiter.settle();
+        let mut assembler = Assembler::default();
+        loop {
+            while self.gather(&mut assembler)? == Look::Some {}
+            if self.journal.pending() > 0 {
+                self.commit()?;
+                self.waiter.busy();
+            } else if self.halt.load(Ordering::Acquire) {
+                assert!(assembler.is_between_frames(), "a stopped ring holds whole frames");
+                return Ok(self.journal);
+            } else {
+                self.waiter.idle();
+            }
+        }
+    }
+
+    /// Copies what lies in the ring into the open batch and gives the slots back.
+    fn gather(&mut self, assembler: &mut Assembler) -> Result<Look, Failure> {
+        let mut slots = match self.poller.take(LOOK_SLOTS) {
+            Ok(slots) => slots,
+            Err(Polling::NoEvents | Polling::Shutdown) => return Ok(Look::Nothing),
+        };
+        let mut count = 0;
+        for slot in &mut slots {
+            count += 1;
+            let Some(frame) = assembler.take(slot) else {
+                continue;
+            };
+            while !append(&mut self.journal, frame.bytes(), &self.halt)? {
+                let durable = self.journal.commit()?;
+                self.durable.advance(durable);
+                self.publisher.wake();
+            }
+        }
+        drop(slots);
+        let done = self.gauges.journaled.load(Ordering::Relaxed) + count;
+        self.gauges.journaled.store(done, Ordering::Release);
+        Ok(Look::Some)
+    }
+
+    fn commit(&mut self) -> Result<(), Failure> {
+        let durable = self.journal.commit()?;
+        self.durable.advance(durable);
+        self.publisher.wake();
+        Ok(())
+    }
+}
+
+/// Whether the batch took the frame; it is full otherwise. While the disk is full it waits for room:
+/// the ring fills meanwhile, and the doors answer that the exchange is busy.
+fn append(journal: &mut CommandJournal, frame: &[u8], halt: &AtomicBool) -> Result<bool, Failure> {
+    loop {
+        match journal.append(frame) {
+            Ok(Append::Taken(_)) => return Ok(true),
+            Ok(Append::BatchFull) => return Ok(false),
+            Err(Error::NoSpace { .. }) if !halt.load(Ordering::Acquire) => {
+                std::thread::park_timeout(PARK_MAX * 100)
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+}

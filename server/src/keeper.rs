@@ -1,0 +1,79 @@
+//! Beside both journals: segments and pages made ready ahead, events synced behind, a full disk noticed.
+
+use crate::exit::Failure;
+use crate::pipeline::{Helper, spawn};
+use crate::ring::Gauges;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use xq_journal::{CommandJournal, Error, EventJournal, EventKeeper, Preparation, SegmentPool};
+
+/// How often it is looked whether something is to be made ready.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Starts the two helpers: one prepares, one syncs events, which may take long.
+pub(crate) fn start(
+    commands: &CommandJournal,
+    events: &EventJournal,
+    gauges: &Arc<Gauges>,
+    sync_interval: Duration,
+) -> Result<Vec<Helper>, Failure> {
+    let pools = [commands.pool(), events.pool()];
+    let (ahead, behind) = (events.keeper(), events.keeper());
+    let gauges = Arc::clone(gauges);
+    let preparer = helper("preparer", LOOK_EVERY, {
+        let mut preparer = Preparer { pools, ahead, gauges };
+        move || preparer.look()
+    })?;
+    let mut behind = behind;
+    let syncer = helper("syncer", sync_interval, move || Ok(behind.keep()?))?;
+    Ok(vec![preparer, syncer])
+}
+
+struct Preparer {
+    pools: [Arc<SegmentPool>; 2],
+    ahead: EventKeeper,
+    gauges: Arc<Gauges>,
+}
+
+impl Preparer {
+    fn look(&mut self) -> Result<(), Failure> {
+        loop {
+            match self.pools[0].prepare() {
+                Ok(Preparation::Prepared) => {}
+                Ok(Preparation::Enough) | Err(Error::NoSpace { .. }) => break,
+                Err(other) => return Err(other.into()),
+            }
+        }
+        self.ahead.prepare_ahead()?;
+        let is_low = |pool: &Arc<SegmentPool>| pool.is_low_on_space() && pool.free_segments() == 0;
+        let low = self.pools.iter().any(is_low);
+        if self.gauges.disk_is_low.swap(low, Ordering::Relaxed) != low {
+            if low {
+                tracing::error!("the disk is full: orders are refused, cancels are taken");
+            } else {
+                tracing::info!("the disk has room again: orders are taken");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn helper(
+    name: &'static str,
+    every: Duration,
+    mut work: impl FnMut() -> Result<(), Failure> + Send + 'static,
+) -> Result<Helper, Failure> {
+    let halt = Arc::new(AtomicBool::new(false));
+    let its_halt = Arc::clone(&halt);
+    let body = move || {
+        while !its_halt.load(Ordering::Acquire) {
+            if let Err(failure) = work() {
+                failure.end_process();
+            }
+            std::thread::park_timeout(every);
+        }
+    };
+    let thread = spawn(name, None, body)?;
+    Ok(Helper { halt, thread })
+}

@@ -1,0 +1,38 @@
+//! The exchange as a program: threads, rings, the clock, recovery, configuration.
+//!
+//! Architecture invariant: this room knows all the others and decides no business.
+
+mod borders;
+pub mod cli;
+mod clock;
+pub mod config;
+mod exit;
+mod ingress;
+mod journaler;
+mod keeper;
+mod known;
+mod matcher;
+pub mod opening;
+mod pipeline;
+mod progress;
+mod publisher;
+mod recovery;
+pub mod replay;
+mod ring;
+mod server;
+mod source;
+mod timer;
+mod wait;
+
+pub use clock::{ClockLeap, LEAP_MAX, SteadyClock, wall_now};
+pub use exit::{Exit, Failure};
+pub use ingress::Ingress;
+pub use known::Known;
+pub use pipeline::{Pipeline, PipelineConfig, Stopped};
+pub use progress::Durable;
+pub use publisher::Bell;
+pub use recovery::{Journals, Progress, Recovered, Report, frame_of, journal_id_of, lock_folder, recover};
+pub use ring::Gauges;
+pub use server::Server;
+pub use source::Source;
+pub use wait::{Layout, Waiter, Waker};

@@ -1,0 +1,130 @@
+//! The matcher: command ring → `Exchange::apply` → event ring.
+//!
+//! # Cost
+//! A command of one slot is applied in place; its events are copied once into a batch and once into the ring. Nothing
+//! is allocated.
+
+use crate::ring::{Assembler, CommandPoller, EventProducer, Gauges, Slot};
+use crate::wait::{Waiter, Waker};
+use disruptor::{Polling, Producer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use xq_engine::{Events, Exchange};
+use xq_protocol::Seq;
+
+/// Most slots taken from the ring before they are given back to the producers.
+const LOOK_SLOTS: u64 = 1_024;
+/// Events that are published at once while more commands wait.
+const BATCH_EVENTS: usize = 64;
+
+/// Owns the exchange.
+pub(crate) struct Matcher {
+    pub(crate) exchange: Exchange,
+    pub(crate) events: Events,
+    pub(crate) poller: CommandPoller,
+    pub(crate) out: Outlet,
+    pub(crate) gauges: Arc<Gauges>,
+    /// The next command's sequence: the journaler counts the same frames from the same start.
+    pub(crate) next: Seq,
+    pub(crate) waiter: Waiter,
+    pub(crate) halt: Arc<AtomicBool>,
+}
+
+/// The way into the event ring: gathers a batch, publishes it, waits when the ring is full and never drops.
+pub(crate) struct Outlet {
+    producer: EventProducer,
+    batch: Vec<Slot>,
+    publisher: Waker,
+    waiter: Waiter,
+}
+
+impl Matcher {
+    /// Works until it is told to halt and the ring is empty; gives the exchange back.
+    pub(crate) fn run(mut self) -> Exchange {
+        self.waiter.settle();
+        let mut assembler = Assembler::default();
+        loop {
+            if self.look(&mut assembler) {
+                self.waiter.busy();
+                continue;
+            }
+            self.out.flush();
+            if self.halt.load(Ordering::Acquire) {
+                assert!(assembler.is_between_frames(), "a stopped ring holds whole frames");
+                return self.exchange;
+            }
+            self.waiter.idle();
+        }
+    }
+
+    /// Applies what lies in the ring; says whether there was anything.
+    fn look(&mut self, assembler: &mut Assembler) -> bool {
+        let mut slots = match self.poller.take(LOOK_SLOTS) {
+            Ok(slots) => slots,
+            Err(Polling::NoEvents | Polling::Shutdown) => return false,
+        };
+        let mut count = 0;
+        for slot in &mut slots {
+            count += 1;
+            let Some(frame) = assembler.take(slot) else {
+                continue;
+            };
+            self.exchange.apply(self.next, &frame, &mut self.events);
+            assert!(
+                !self.events.frames().is_empty(),
+                "every command has at least one event"
+            );
+            for event in self.events.frames() {
+                self.out.push(event);
+            }
+            self.next = self.next.next();
+        }
+        drop(slots);
+        let done = self.gauges.matched.load(Ordering::Relaxed) + count;
+        self.gauges.matched.store(done, Ordering::Release);
+        true
+    }
+}
+
+impl Outlet {
+    pub(crate) fn new(producer: EventProducer, publisher: Waker, waiter: Waiter) -> Outlet {
+        Outlet {
+            producer,
+            batch: Vec::with_capacity(BATCH_EVENTS),
+            publisher,
+            waiter,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, event: &xq_protocol::EventFrame) {
+        let mut slot = Slot::default();
+        slot.fill_event(event);
+        self.batch.push(slot);
+        if self.batch.len() == BATCH_EVENTS {
+            self.flush();
+        }
+    }
+
+    /// Publishes the batch. When the ring is full it waits: the publisher goes on as commands become durable, and
+    /// the journaler never waits for the matcher, so this ends.
+    pub(crate) fn flush(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let batch = &self.batch;
+        while self
+            .producer
+            .try_batch_publish(batch.len(), |places| {
+                places.zip(batch).for_each(|(place, slot)| *place = *slot)
+            })
+            .is_err()
+        {
+            self.publisher.wake();
+            self.waiter.idle();
+        }
+        self.waiter.busy();
+        self.batch.clear();
+        self.publisher.wake();
+    }
+}

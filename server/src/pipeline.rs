@@ -1,0 +1,338 @@
+//! The pipeline: rings, journaler, matcher, publisher, timer and the helpers of both journals, started and stopped.
+
+use crate::clock::SteadyClock;
+use crate::exit::Failure;
+use crate::ingress::Ingress;
+use crate::journaler::Journaler;
+use crate::matcher::{Matcher, Outlet};
+use crate::progress::Durable;
+use crate::publisher::{Bell, Publisher};
+use crate::recovery::Recovered;
+use crate::ring::{Gauges, command_ring, event_ring};
+use crate::source::Source;
+use crate::wait::{Layout, Waiter, Waker};
+use crate::{keeper, timer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use xq_engine::Exchange;
+use xq_journal::{CommandJournal, EventJournal, EventPosition, Storage};
+
+/// How the pipeline is laid out.
+#[derive(Clone)]
+pub struct PipelineConfig {
+    /// Slots of the command ring: a power of two, at least 8,192.
+    pub command_slots: usize,
+    /// Slots of the event ring: a power of two, at least 1,024.
+    pub event_slots: usize,
+    /// How threads wait.
+    pub layout: Layout,
+    /// Cores of matcher, journaler and publisher under [`Layout::Pinned`]; the last three when none is given.
+    pub cores: Option<[usize; 3]>,
+    /// How often the event journal is synced.
+    pub event_sync_interval: Duration,
+    /// Rung after each batch of events that may be told.
+    pub bells: Vec<Bell>,
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        PipelineConfig {
+            command_slots: 16_384,
+            event_slots: 8_192,
+            layout: Layout::for_cores(cores),
+            cores: None,
+            event_sync_interval: Duration::from_millis(500),
+            bells: Vec::new(),
+        }
+    }
+}
+
+/// The running pipeline. A thread of it that fails ends the process with its exit code.
+pub struct Pipeline {
+    ingress: Ingress,
+    gauges: Arc<Gauges>,
+    durable: Durable,
+    storage: Arc<dyn Storage>,
+    position: Arc<EventPosition>,
+    waited: Arc<AtomicU64>,
+    timer: Option<Helper>,
+    keepers: Vec<Helper>,
+    matcher: Stage<Exchange>,
+    journaler: Stage<CommandJournal>,
+    publisher: Stage<EventJournal>,
+}
+
+/// What a clean stop leaves behind, all of it synced.
+pub struct Stopped {
+    /// The command journal.
+    pub commands: CommandJournal,
+    /// The event journal.
+    pub events: EventJournal,
+    /// The exchange.
+    pub exchange: Exchange,
+}
+
+/// A thread of the data path, and how it is told to end.
+struct Stage<T> {
+    halt: Arc<AtomicBool>,
+    waker: Waker,
+    thread: JoinHandle<T>,
+}
+
+/// A thread beside the data path.
+pub(crate) struct Helper {
+    pub(crate) halt: Arc<AtomicBool>,
+    pub(crate) thread: JoinHandle<()>,
+}
+
+impl Pipeline {
+    /// Starts all threads; the exchange goes on where recovery left it.
+    ///
+    /// # Errors
+    /// When a thread cannot be started, or a core is not there.
+    pub fn start(config: &PipelineConfig, recovered: Recovered) -> Result<Pipeline, Failure> {
+        let cores = cores(config)?;
+        let (producer, matcher_poller, journaler_poller) = command_ring(config.command_slots);
+        let (event_producer, event_poller) = event_ring(config.event_slots);
+        let last = recovered.commands.durable();
+        let (gauges, durable) = (Arc::new(Gauges::default()), Durable::starting_at(last));
+        let wakers: [Waker; 3] = Default::default();
+        let [to_matcher, to_journaler, to_publisher] = &wakers;
+        let waiter = |waker: &Waker| Waiter::new(config.layout, waker.clone());
+        let halts: [Arc<AtomicBool>; 3] = Default::default();
+        let (position, storage) = (recovered.events.position(), recovered.storage);
+        let waited = Arc::new(AtomicU64::new(0));
+        let keepers = keeper::start(
+            &recovered.commands,
+            &recovered.events,
+            &gauges,
+            config.event_sync_interval,
+        )?;
+
+        let matcher = Matcher {
+            exchange: recovered.exchange,
+            events: recovered.scratch,
+            poller: matcher_poller,
+            out: Outlet::new(event_producer, to_publisher.clone(), waiter(to_matcher)),
+            gauges: Arc::clone(&gauges),
+            next: last.next(),
+            waiter: waiter(to_matcher),
+            halt: Arc::clone(&halts[0]),
+        };
+        let journaler = Journaler {
+            journal: recovered.commands,
+            poller: journaler_poller,
+            gauges: Arc::clone(&gauges),
+            durable: durable.clone(),
+            publisher: to_publisher.clone(),
+            waiter: waiter(to_journaler),
+            halt: Arc::clone(&halts[1]),
+        };
+        let publisher = Publisher {
+            journal: recovered.events,
+            poller: event_poller,
+            durable: durable.clone(),
+            bells: config.bells.clone(),
+            waiter: waiter(to_publisher),
+            halt: Arc::clone(&halts[2]),
+            waited: Arc::clone(&waited),
+        };
+        let ingress = Ingress::new(
+            producer,
+            Arc::clone(&gauges),
+            config.command_slots,
+            [to_matcher.clone(), to_journaler.clone()],
+        );
+        let [halt_matcher, halt_journaler, halt_publisher] = halts;
+        let [to_matcher, to_journaler, to_publisher] = wakers;
+        let publisher = start_stage(("publisher", cores[2], halt_publisher, to_publisher), move || {
+            publisher.run().unwrap_or_else(|failure| failure.end_process())
+        })?;
+        let journaler = start_stage(("journaler", cores[1], halt_journaler, to_journaler), move || {
+            journaler.run().unwrap_or_else(|failure| failure.end_process())
+        })?;
+        let matcher = start_stage(("matcher", cores[0], halt_matcher, to_matcher), move || {
+            matcher.run()
+        })?;
+        Ok(Pipeline {
+            ingress,
+            gauges,
+            durable,
+            storage,
+            position,
+            waited,
+            timer: None,
+            keepers,
+            matcher,
+            journaler,
+            publisher,
+        })
+    }
+
+    /// Lets time pass from here on, a Tick at each interval; without it, none passes by itself.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn tick_every(&mut self, interval: Duration, clock: SteadyClock) -> Result<(), Failure> {
+        assert!(self.timer.is_none(), "one timer is enough");
+        let (ingress, halt) = (self.ingress.clone(), Arc::new(AtomicBool::new(false)));
+        let its_halt = Arc::clone(&halt);
+        let thread = spawn("timer", None, move || {
+            timer::run(ingress, clock, interval, &its_halt)
+        })?;
+        self.timer = Some(Helper { halt, thread });
+        Ok(())
+    }
+
+    /// A way in.
+    pub fn ingress(&self) -> Ingress {
+        self.ingress.clone()
+    }
+
+    /// A way out, from the journal's first event on.
+    ///
+    /// # Errors
+    /// When the journal cannot be mapped.
+    pub fn source(&self) -> Result<Source, Failure> {
+        Source::open(&self.storage, &self.position, self.durable.clone())
+    }
+
+    /// How far commands are durable.
+    pub fn durable(&self) -> Durable {
+        self.durable.clone()
+    }
+
+    /// Commands taken, matched and journaled, in slots; and whether any are taken.
+    pub fn gauges(&self) -> Arc<Gauges> {
+        Arc::clone(&self.gauges)
+    }
+
+    /// How often the publisher had to wait for the disk.
+    pub fn waited_for_disk(&self) -> u64 {
+        self.waited.load(Ordering::Relaxed)
+    }
+
+    /// Takes nothing more, works off what was taken, syncs both journals.
+    ///
+    /// # Errors
+    /// What the disk refused.
+    pub fn stop(self) -> Result<Stopped, Failure> {
+        if let Some(timer) = self.timer {
+            timer.end()?;
+        }
+        self.gauges.closed.store(true, Ordering::Release);
+        // The journaler first: the matcher may wait for the publisher, who waits for what is durable.
+        let commands = self.journaler.end()?;
+        let exchange = self.matcher.end()?;
+        let events = self.publisher.end()?;
+        for keeper in self.keepers {
+            keeper.end()?;
+        }
+        events.sync()?;
+        Ok(Stopped {
+            commands,
+            events,
+            exchange,
+        })
+    }
+}
+
+impl<T> Stage<T> {
+    /// Lets it work off what there is, then ends it.
+    fn end(self) -> Result<T, Failure> {
+        self.halt.store(true, Ordering::Release);
+        self.waker.wake();
+        self.thread
+            .join()
+            .map_err(|_| Failure::Broken("a thread of the pipeline panicked".to_owned()))
+    }
+}
+
+impl Helper {
+    fn end(self) -> Result<(), Failure> {
+        self.halt.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        self.thread
+            .join()
+            .map_err(|_| Failure::Broken("a helper thread panicked".to_owned()))
+    }
+}
+
+type StagePlace = (
+    &'static str,
+    Option<core_affinity::CoreId>,
+    Arc<AtomicBool>,
+    Waker,
+);
+
+fn start_stage<T: Send + 'static>(
+    (name, core, halt, waker): StagePlace,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<Stage<T>, Failure> {
+    let thread = spawn(name, core, work)?;
+    Ok(Stage { halt, waker, thread })
+}
+
+/// Starts a thread that ends the process when it panics: without it the others would wait for ever.
+pub(crate) fn spawn<T: Send + 'static>(
+    name: &'static str,
+    core: Option<core_affinity::CoreId>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Failure> {
+    let body = move || {
+        let _abort = AbortOnPanic;
+        // The rings were built before: pinning the builder first would make the ring's crate panic.
+        if let Some(core) = core
+            && !core_affinity::set_for_current(core)
+        {
+            tracing::warn!(thread = name, core = core.id, "cannot be pinned");
+        }
+        work()
+    };
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+    thread.map_err(|source| Failure::CannotCreate {
+        what: format!("thread {name}"),
+        source,
+    })
+}
+
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
+/// The cores of matcher, journaler and publisher; none where threads share them.
+fn cores(config: &PipelineConfig) -> Result<[Option<core_affinity::CoreId>; 3], Failure> {
+    if config.layout == Layout::Shared {
+        return Ok([None; 3]);
+    }
+    let there = core_affinity::get_core_ids().unwrap_or_default();
+    let refuse =
+        |core: usize| Failure::Configuration(format!("`threads.cores` = {core}: there is no such core"));
+    match config.cores {
+        Some(wanted) => {
+            let mut cores = [None; 3];
+            for (place, id) in cores.iter_mut().zip(wanted) {
+                *place = Some(
+                    *there
+                        .iter()
+                        .find(|core| core.id == id)
+                        .ok_or_else(|| refuse(id))?,
+                );
+            }
+            Ok(cores)
+        }
+        None => {
+            let mut last = there.iter().rev().copied();
+            Ok(std::array::from_fn(|_| last.next()))
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Recovery: both journals made whole, every command executed again, every event compared.
+
+use crate::clock::{ClockLeap, SteadyClock};
+use crate::exit::Failure;
+use crate::known::Known;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use xq_engine::{Events, Exchange};
+use xq_journal::{
+    ChainHash, CommandJournal, CommandReader, CommandReport, CommandSettings, EventJournal, EventRecovered,
+    EventRecovery, EventSettings, FileStorage, Storage, UnrecoveredEvents, UnrecoveredJournal, Verify,
+};
+use xq_protocol::{Command, Frame, JournalId, Nanos, Seq};
+
+/// Where the journals are and how large their parts are.
+#[derive(Clone, Debug)]
+pub struct Journals {
+    /// The folder of both.
+    pub folder: PathBuf,
+    /// The command journal's sizes.
+    pub commands: CommandSettings,
+    /// The event journal's sizes.
+    pub events: EventSettings,
+}
+
+/// What recovery found and did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The command journal as it was found, and what was cut.
+    pub commands: CommandReport,
+    /// Events compared, and made again.
+    pub events: EventRecovered,
+    /// Hash over all events.
+    pub event_hash: ChainHash,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The exchange as the journals leave it, ready to go on.
+pub struct Recovered {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) commands: CommandJournal,
+    pub(crate) events: EventJournal,
+    pub(crate) exchange: Exchange,
+    pub(crate) scratch: Events,
+    /// What the journal says of configuration, participants and keys.
+    pub known: Known,
+    /// What was found and done.
+    pub report: Report,
+}
+
+impl Recovered {
+    /// The journal's name.
+    pub fn journal_id(&self) -> JournalId {
+        self.commands.id()
+    }
+
+    /// The last command; zero when the journal is new.
+    pub fn last_seq(&self) -> Seq {
+        self.report.commands.last_seq
+    }
+}
+
+/// Told, now and then, how many commands of how many were executed again.
+pub type Progress<'a> = &'a mut dyn FnMut(Seq, Seq);
+
+/// Makes both journals whole and executes all commands again.
+///
+/// Why it may be killed at any step: the journals' own recoveries may be, and executing again only appends
+/// events that the commands already there give.
+///
+/// # Errors
+/// A folder in use, corrupt journals, a clock that cannot be right, two executions that differ.
+pub fn recover(
+    journals: &Journals,
+    clock: &SteadyClock,
+    leap: ClockLeap,
+    progress: Progress<'_>,
+) -> Result<Recovered, Failure> {
+    let started = Instant::now();
+    let storage = lock_folder(&journals.folder)?;
+    let fresh_id = journal_id_of(&storage).map_or_else(draw_id, Ok)?;
+    let events = UnrecoveredEvents::open(Arc::clone(&storage), journals.events.clone(), fresh_id)?;
+    let witness = events.witness();
+    let unrecovered = UnrecoveredJournal::open(Arc::clone(&storage), journals.commands.clone())?;
+    let (commands, found) = unrecovered.recover(witness.as_slice(), fresh_id)?;
+    clock.check(Nanos(found.last_time_ns), leap)?;
+    let mut replay = Replay {
+        exchange: Exchange::new(),
+        scratch: Events::new(),
+        events: events.recover()?,
+        known: Known::default(),
+    };
+    replay.run(&storage, found.last_seq, progress)?;
+    let (events, done) = replay.events.finish()?;
+    let report = Report {
+        commands: found,
+        events: done,
+        event_hash: events.event_hash(),
+        took: started.elapsed(),
+    };
+    Ok(Recovered {
+        storage,
+        commands,
+        events,
+        exchange: replay.exchange,
+        scratch: replay.scratch,
+        known: replay.known,
+        report,
+    })
+}
+
+struct Replay {
+    exchange: Exchange,
+    scratch: Events,
+    events: EventRecovery,
+    known: Known,
+}
+
+impl Replay {
+    /// Executes every command again and hands its events to the event journal, which compares or appends them.
+    fn run(&mut self, storage: &Arc<dyn Storage>, last: Seq, progress: Progress<'_>) -> Result<(), Failure> {
+        // Recovery has verified checksums and chain just now.
+        let mut reader = CommandReader::open(Arc::clone(storage), Verify::Order, Seq(1))?;
+        loop {
+            let seq = reader.next_seq();
+            let Some(bytes) = reader.next_command(last)? else {
+                break;
+            };
+            let frame = frame_of(bytes, seq)?;
+            self.known.note_command(&frame);
+            self.exchange.apply(seq, &frame, &mut self.scratch);
+            for event in self.scratch.frames() {
+                self.events.feed(event.bytes())?;
+                self.known
+                    .note_event(&event.frame().expect("the exchange writes whole events"));
+            }
+            if seq.0.is_multiple_of(1 << 16) {
+                progress(seq, last);
+            }
+        }
+        progress(last, last);
+        Ok(())
+    }
+}
+
+/// A journaled frame, viewed.
+///
+/// # Errors
+/// [`Failure::Divergence`] when a door of another build let in what this one cannot read.
+pub fn frame_of(bytes: &[u8], seq: Seq) -> Result<Frame<'_>, Failure> {
+    let frame =
+        Frame::split(bytes).map_err(|e| Failure::Divergence(format!("command {seq} is no frame: {e}")))?;
+    Ok(frame.0)
+}
+
+/// Opens the folder and locks it against other processes.
+///
+/// # Errors
+/// [`Failure::CannotCreate`], naming the folder.
+pub fn lock_folder(folder: &Path) -> Result<Arc<dyn Storage>, Failure> {
+    match FileStorage::open(folder) {
+        Ok(storage) => Ok(Arc::new(storage)),
+        Err(source) if source.kind() == std::io::ErrorKind::WouldBlock => Err(Failure::CannotCreate {
+            what: format!("journal folder {} is in use by another process", folder.display()),
+            source,
+        }),
+        Err(source) => Err(Failure::CannotCreate {
+            what: format!("journal folder {}", folder.display()),
+            source,
+        }),
+    }
+}
+
+/// The identity of the journal there, by its first command; none when there is none that can be read. Whatever is
+/// wrong with the journal then is for its recovery to say.
+pub fn journal_id_of(storage: &Arc<dyn Storage>) -> Option<JournalId> {
+    let mut reader = CommandReader::open(Arc::clone(storage), Verify::Order, Seq(1)).ok()?;
+    let bytes = reader.next_command(Seq(1)).ok()??;
+    let (frame, _) = Frame::split(bytes).ok()?;
+    match frame.command() {
+        Ok(Command::Genesis(genesis)) => Some(genesis.journal_id),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn draw_id() -> Result<JournalId, Failure> {
+    let mut bytes = [0_u8; 16];
+    let mut drawn = 0;
+    while drawn < bytes.len() {
+        let got = rustix::rand::getrandom(&mut bytes[drawn..], rustix::rand::GetRandomFlags::empty());
+        drawn += got.map_err(|e| Failure::CannotCreate {
+            what: "drawing the journal's identity".to_owned(),
+            source: e.into(),
+        })?;
+    }
+    Ok(JournalId(bytes))
+}

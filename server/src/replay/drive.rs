@@ -1,0 +1,624 @@
+//! The machine that plays a tape: what to send next, given the book that the order feed tells; no socket, no clock.
+//!
+//! Every command it sends makes exactly one change of the book, so the changes come in the order of the commands, and
+//! when none is awaited the book reflects all that was said. Only an execution needs that: it asks whether LOBSTER's
+//! order is the head of the best queue.
+
+use super::tape::{Deed, Item, Told};
+use std::collections::{HashMap, VecDeque};
+use xq_client::{Book, BookChange};
+use xq_perf::lobster::Kind;
+use xq_protocol::{
+    AccountId, CancelOrder, ClOrdId, Execution, Nanos, OnDisconnect, OrderId, OrderType, PlaceOrder, Price,
+    Qty, Reserved, SeriesId, Side, TimeInForce,
+};
+
+/// Where a tape is played, and for whom: the buyer's and the seller's owners differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// The series.
+    pub series: SeriesId,
+    /// All buy orders are this account's.
+    pub buyer: AccountId,
+    /// All sell orders are this account's.
+    pub seller: AccountId,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// Place this order.
+    Place(PlaceOrder),
+    /// Cancel or reduce this one.
+    Cancel(CancelOrder),
+    /// Nothing before the book has changed.
+    Wait,
+    /// All was played, and the book tells so.
+    Done,
+}
+
+/// Best ask and bid, each a price and what is open at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// The best ask.
+    pub ask: Option<(Price, u64)>,
+    /// The best bid.
+    pub bid: Option<(Price, u64)>,
+}
+
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (best, side, before) in [(self.ask, "ask", ""), (self.bid, "bid", ", ")] {
+            match best {
+                Some((price, qty)) => write!(f, "{before}{side} {price} × {qty}")?,
+                None => write!(f, "{before}no {side}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Messages played.
+    pub messages: usize,
+    /// Orders seeded, of which no arrival is told.
+    pub seeded: usize,
+    /// Commands sent.
+    pub commands: usize,
+    /// Executions of visible orders.
+    pub executions: usize,
+    /// Those done as immediate-or-cancel orders that filled exactly LOBSTER's order.
+    pub filled: usize,
+    /// Those whose order was not at the head of the queue: it was reduced.
+    pub not_at_head: usize,
+    /// Executions away from the best price of their side.
+    pub away_from_best: usize,
+    /// States of the book in which the best bid was not below the best ask.
+    pub crossed: usize,
+}
+
+/// Why the tape cannot be played on.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DriveError {
+    /// A message about an order that does not rest.
+    #[error("line {line}: order {id} does not rest here")]
+    NotOpen {
+        /// The line.
+        line: usize,
+        /// LOBSTER's id.
+        id: u64,
+    },
+    /// The book changed otherwise than the command under way says.
+    #[error(
+        "line {line}: the book changed by {change}, not as this message says (is someone else in the series?)"
+    )]
+    Otherwise {
+        /// The line of the message.
+        line: usize,
+        /// What changed.
+        change: String,
+    },
+    /// The book changed, and nothing was said.
+    #[error("the book changed by {change} while nothing was under way: someone else is in the series")]
+    Stranger {
+        /// What changed.
+        change: String,
+    },
+}
+
+/// What the next change of the book must be.
+#[derive(Clone, Copy, Debug)]
+enum Awaited {
+    /// An order comes to rest.
+    Rest { line: usize, told: Told, is_seed: bool },
+    /// An order loses so much.
+    Fall { line: usize, id: u64, fall: Fall },
+    /// No change: a hidden order traded here.
+    Hidden,
+}
+
+/// How an order's quantity falls, and what is left then.
+#[derive(Clone, Copy, Debug)]
+enum Fall {
+    Amend { leaves: Qty },
+    Trade { qty: Qty, leaves: Qty },
+}
+
+/// An order of the tape that rests.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    /// None until the feed has told it.
+    order: Option<OrderId>,
+    side: Side,
+    /// What is open of it once all that was said has happened.
+    leaves: Qty,
+}
+
+/// The machine.
+pub struct Drive<'a> {
+    items: &'a [Item],
+    stage: Stage,
+    at: usize,
+    open: HashMap<u64, Open>,
+    awaited: VecDeque<Awaited>,
+    shown: Row,
+    rows: Vec<Row>,
+    tally: Tally,
+}
+
+impl<'a> Drive<'a> {
+    /// At the tape's beginning, before an empty book.
+    pub fn new(items: &'a [Item], stage: Stage) -> Drive<'a> {
+        Drive {
+            items,
+            stage,
+            at: 0,
+            open: HashMap::new(),
+            awaited: VecDeque::new(),
+            shown: Row::default(),
+            rows: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// When the next thing happened: nanoseconds after midnight; none at the tape's end.
+    pub fn due_ns(&self) -> Option<u64> {
+        self.items.get(self.at).map(|item| item.time_ns)
+    }
+    /// What was counted so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+    /// Best ask and bid, after each message that changed them and at each hidden execution.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+    /// Line of what was played last; 0 before.
+    pub fn line(&self) -> usize {
+        self.items[..self.at].last().map_or(0, |item| item.line)
+    }
+
+    /// What to do next, before this book.
+    ///
+    /// # Errors
+    /// [`DriveError::NotOpen`].
+    pub fn next(&mut self, book: &Book) -> Result<Step, DriveError> {
+        while let Some(Item { line, deed, .. }) = self.items.get(self.at).copied() {
+            let step = match deed {
+                Deed::Seed(told) => self.rest(line, told, true),
+                Deed::Message(Kind::Add, told) => self.rest(line, told, false),
+                Deed::Message(Kind::Reduce | Kind::Delete, told) => self.fall(line, told)?,
+                Deed::Message(Kind::Execute, _) if !self.awaited.is_empty() => return Ok(Step::Wait),
+                Deed::Message(Kind::Execute, told) => self.execute(line, told, book)?,
+                Deed::Message(Kind::ExecuteHidden, _) => {
+                    self.at += 1;
+                    self.tally.messages += 1;
+                    self.awaited.push_back(Awaited::Hidden);
+                    self.emit_hidden();
+                    continue;
+                }
+            };
+            self.at += 1;
+            self.tally.commands += 1;
+            self.tally.messages += usize::from(matches!(deed, Deed::Message(..)));
+            return Ok(step);
+        }
+        Ok(if self.awaited.is_empty() {
+            Step::Done
+        } else {
+            Step::Wait
+        })
+    }
+
+    fn rest(&mut self, line: usize, told: Told, is_seed: bool) -> Step {
+        let open = Open {
+            order: None,
+            side: told.side,
+            leaves: told.qty,
+        };
+        let before = self.open.insert(told.id, open);
+        assert!(before.is_none(), "an id of LOBSTER's arrives once");
+        self.tally.seeded += usize::from(is_seed);
+        self.awaited.push_back(Awaited::Rest { line, told, is_seed });
+        Step::Place(self.order(told, told.side, label('L', told.id), TimeInForce::Gtc))
+    }
+
+    fn fall(&mut self, line: usize, told: Told) -> Result<Step, DriveError> {
+        let Told { id, qty, .. } = told;
+        let Open { side, leaves, .. } = self.take(line, id, qty)?;
+        let fall = Fall::Amend { leaves };
+        self.awaited.push_back(Awaited::Fall { line, id, fall });
+        Ok(Step::Cancel(CancelOrder {
+            account: self.account(side),
+            reduce_qty: if leaves.is_zero() { Qty::ZERO } else { qty },
+            order: OrderId::ZERO,
+            cl_ord_id: label('L', id),
+        }))
+    }
+
+    /// LOBSTER says that this resting order traded: it does here if it is its turn.
+    fn execute(&mut self, line: usize, told: Told, book: &Book) -> Result<Step, DriveError> {
+        assert!(self.awaited.is_empty(), "the book reflects all that was said");
+        let Told { id, side, price, qty } = told;
+        let known = self.open.get(&id).and_then(|open| open.order);
+        let head = book.head(side);
+        let is_next =
+            head.is_some_and(|head| Some(head.order) == known && head.price == price && head.qty >= qty);
+        self.tally.executions += 1;
+        self.tally.away_from_best += usize::from(book.best(side) != Some(price));
+        if !is_next {
+            self.tally.not_at_head += 1;
+            return self.fall(line, told);
+        }
+        let Open { leaves, .. } = self.take(line, id, qty)?;
+        let fall = Fall::Trade { qty, leaves };
+        self.awaited.push_back(Awaited::Fall { line, id, fall });
+        let number = u64::try_from(line).expect("lines are counted in 64 bits");
+        Ok(Step::Place(self.order(
+            told,
+            side.opposite(),
+            label('X', number),
+            TimeInForce::Ioc,
+        )))
+    }
+
+    /// Takes so much of an order that rests; gives what it is then.
+    fn take(&mut self, line: usize, id: u64, qty: Qty) -> Result<Open, DriveError> {
+        let not_open = DriveError::NotOpen { line, id };
+        let Some(open) = self.open.get_mut(&id) else {
+            return Err(not_open);
+        };
+        match open.leaves.0.checked_sub(qty.0) {
+            Some(leaves) => open.leaves = Qty(leaves),
+            None => return Err(not_open),
+        }
+        Ok(*open)
+    }
+
+    fn account(&self, side: Side) -> AccountId {
+        match side {
+            Side::Buy => self.stage.buyer,
+            Side::Sell => self.stage.seller,
+        }
+    }
+
+    fn order(&self, told: Told, side: Side, cl_ord_id: ClOrdId, tif: TimeInForce) -> PlaceOrder {
+        PlaceOrder {
+            account: self.account(side),
+            series: self.stage.series,
+            qty: told.qty,
+            side,
+            order_type: OrderType::Limit,
+            tif,
+            execution: Execution::Any,
+            limit: told.price,
+            expire_at: Nanos::ZERO,
+            cl_ord_id,
+            on_disconnect: OnDisconnect::Persist,
+            reserved: Reserved::ZERO,
+        }
+    }
+
+    /// The book has changed, and is as after that change.
+    ///
+    /// # Errors
+    /// The change is not what was said.
+    pub fn changed(&mut self, change: &BookChange, book: &Book) -> Result<(), DriveError> {
+        let shown = || format!("{change:?}");
+        let awaited = self
+            .awaited
+            .pop_front()
+            .ok_or_else(|| DriveError::Stranger { change: shown() })?;
+        let is_seed = match awaited {
+            Awaited::Rest { line, told, is_seed } => {
+                let otherwise = DriveError::Otherwise {
+                    line,
+                    change: shown(),
+                };
+                self.rested(told, change).ok_or(otherwise)?;
+                is_seed
+            }
+            Awaited::Fall { line, id, fall } => {
+                let otherwise = DriveError::Otherwise {
+                    line,
+                    change: shown(),
+                };
+                self.fell(id, fall, change).ok_or(otherwise)?;
+                false
+            }
+            Awaited::Hidden => {
+                unreachable!("hidden executions are emitted as soon as nothing stands before them")
+            }
+        };
+        let row = row_of(book);
+        self.tally.crossed += usize::from(row.ask.zip(row.bid).is_some_and(|(ask, bid)| bid.0 >= ask.0));
+        if !is_seed && row != self.shown {
+            self.rows.push(row);
+        }
+        self.shown = row;
+        self.emit_hidden();
+        Ok(())
+    }
+
+    fn emit_hidden(&mut self) {
+        while let Some(Awaited::Hidden) = self.awaited.front() {
+            self.awaited.pop_front();
+            self.rows.push(self.shown);
+        }
+    }
+
+    fn rested(&mut self, told: Told, change: &BookChange) -> Option<()> {
+        let BookChange::Added(added) = change else {
+            return None;
+        };
+        let as_told = (added.side, added.price, added.qty) == (told.side, told.price, told.qty);
+        let open = self.open.get_mut(&told.id).filter(|_| as_told)?;
+        open.order = Some(added.order);
+        Some(())
+    }
+
+    fn fell(&mut self, id: u64, fall: Fall, change: &BookChange) -> Option<()> {
+        let (order, is_as_said, left) = match (fall, change) {
+            (Fall::Amend { leaves }, BookChange::Lowered(l)) => (l.order, l.leaves == leaves, leaves),
+            (Fall::Amend { leaves }, BookChange::Deleted(d)) => (d.order, leaves.is_zero(), leaves),
+            (Fall::Trade { qty, leaves }, BookChange::Executed(e)) => {
+                (e.order, (e.qty, e.leaves) == (qty, leaves), leaves)
+            }
+            (Fall::Amend { .. }, BookChange::Added(_) | BookChange::Executed(_))
+            | (Fall::Trade { .. }, BookChange::Added(_) | BookChange::Lowered(_) | BookChange::Deleted(_)) => {
+                return None;
+            }
+        };
+        let known = self.open.get(&id)?.order;
+        if known != Some(order) || !is_as_said {
+            return None;
+        }
+        if left.is_zero() {
+            self.open.remove(&id);
+        }
+        self.tally.filled += usize::from(matches!(fall, Fall::Trade { .. }));
+        Some(())
+    }
+}
+
+fn row_of(book: &Book) -> Row {
+    let best = |side| book.levels(side, 1).first().map(|level| (level.price, level.qty));
+    Row {
+        ask: best(Side::Sell),
+        bid: best(Side::Buy),
+    }
+}
+
+/// A client's order id: a letter and a number, `L16113575`.
+fn label(letter: char, number: u64) -> ClOrdId {
+    ClOrdId::from_text(&format!("{letter}{number}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xq_engine::oracle::{LimitOrder, Oracle};
+    use xq_protocol::{OrderAdded, OrderDeleted, OrderExecuted, OrderLowered, Seq, SessionMessage};
+
+    const STAGE: Stage = Stage {
+        series: SeriesId(3),
+        buyer: AccountId(1),
+        seller: AccountId(2),
+    };
+
+    /// The naive book as an exchange, and the book that a client keeps of it.
+    #[derive(Default)]
+    struct Floor {
+        oracle: Oracle,
+        book: Book,
+        ids: HashMap<ClOrdId, u64>,
+    }
+
+    impl Floor {
+        fn place(&mut self, order: &PlaceOrder) -> Vec<BookChange> {
+            let id = 100 + u64::try_from(self.ids.len()).expect("few");
+            let (side, qty, tif, execution) = (order.side, order.qty.0, order.tif, order.execution);
+            let price = i64::try_from(order.limit.0).expect("a small price");
+            let trades = self
+                .oracle
+                .limit(LimitOrder {
+                    id,
+                    side,
+                    price,
+                    qty,
+                    tif,
+                    execution,
+                })
+                .expect("it is new");
+            self.ids.insert(order.cl_ord_id, id);
+            let (series, reserved) = (order.series, Reserved::ZERO);
+            if order.tif == TimeInForce::Gtc {
+                assert!(trades.is_empty(), "what LOBSTER says rests does not trade");
+                let (order, price) = (OrderId(id), order.limit);
+                let added = OrderAdded {
+                    order,
+                    price,
+                    series,
+                    qty: Qty(qty),
+                    side,
+                    reserved,
+                };
+                return vec![BookChange::Added(added)];
+            }
+            let executed = |trade: &xq_engine::oracle::Trade| {
+                let left = self.oracle.find(trade.maker);
+                let (leaves, side) = (Qty(left.map_or(0, |resting| resting.qty)), side.opposite());
+                let (order, qty, price) = (OrderId(trade.maker), Qty(trade.qty), order.limit);
+                let reserved = Reserved::ZERO;
+                BookChange::Executed(OrderExecuted {
+                    order,
+                    price,
+                    series,
+                    qty,
+                    leaves,
+                    side,
+                    reserved,
+                })
+            };
+            trades.iter().map(executed).collect()
+        }
+
+        fn cancel(&mut self, cancel: &CancelOrder) -> Vec<BookChange> {
+            let id = self.ids[&cancel.cl_ord_id];
+            let (order, series, reserved) = (OrderId(id), STAGE.series, Reserved::ZERO);
+            if cancel.reduce_qty.is_zero() {
+                self.oracle.cancel(id).expect("it rests");
+                return vec![BookChange::Deleted(OrderDeleted {
+                    order,
+                    series,
+                    reserved,
+                })];
+            }
+            self.oracle.reduce(id, cancel.reduce_qty.0).expect("it rests");
+            let leaves = Qty(self.oracle.find(id).expect("some of it is left").qty);
+            vec![BookChange::Lowered(OrderLowered {
+                order,
+                series,
+                leaves,
+            })]
+        }
+
+        fn follow(&mut self, change: &BookChange) {
+            let message = match change {
+                BookChange::Added(added) => SessionMessage::OrderAdded(added),
+                BookChange::Executed(executed) => SessionMessage::OrderExecuted(executed),
+                BookChange::Lowered(lowered) => SessionMessage::OrderLowered(lowered),
+                BookChange::Deleted(deleted) => SessionMessage::OrderDeleted(deleted),
+            };
+            self.book.follow(Seq(1), &message);
+        }
+
+        /// Plays a tape to its end, with as many commands under way as the machine gives.
+        fn play(&mut self, drive: &mut Drive<'_>) {
+            let mut under_way = VecDeque::new();
+            loop {
+                let changes = match drive.next(&self.book).expect("the tape is sound") {
+                    Step::Place(order) => self.place(&order),
+                    Step::Cancel(cancel) => self.cancel(&cancel),
+                    Step::Done => return,
+                    Step::Wait => {
+                        let change: BookChange = under_way.pop_front().expect("something is under way");
+                        self.follow(&change);
+                        drive.changed(&change, &self.book).expect("as it was said");
+                        continue;
+                    }
+                };
+                under_way.extend(changes);
+            }
+        }
+    }
+
+    fn items(deeds: &[(Kind, u64, u64, u32, Side)]) -> Vec<Item> {
+        let item = |(at, (kind, id, price, qty, side)): (usize, &(Kind, u64, u64, u32, Side))| {
+            let told = Told {
+                id: *id,
+                side: *side,
+                price: Price(*price),
+                qty: Qty(*qty),
+            };
+            Item {
+                line: at + 1,
+                time_ns: 7,
+                deed: Deed::Message(*kind, told),
+            }
+        };
+        deeds.iter().enumerate().map(item).collect()
+    }
+
+    fn row(ask: (u64, u64), bid: (u64, u64)) -> Row {
+        let level = |(price, qty): (u64, u64)| (qty > 0).then_some((Price(price), qty));
+        Row {
+            ask: level(ask),
+            bid: level(bid),
+        }
+    }
+
+    #[test]
+    fn an_execution_trades_at_the_head_of_the_queue_and_reduces_elsewhere() {
+        use Kind::{Add, Delete, Execute, ExecuteHidden, Reduce};
+        use Side::{Buy, Sell};
+        let mut items = items(&[
+            (Add, 51, 101, 10, Sell),
+            (Add, 52, 101, 5, Sell),
+            (Add, 53, 99, 4, Buy),
+            (Execute, 51, 101, 10, Sell),
+            (ExecuteHidden, 0, 100, 3, Sell),
+            (Add, 54, 101, 7, Sell),
+            (Execute, 54, 101, 2, Sell),
+            (Reduce, 54, 101, 1, Sell),
+            (Reduce, 52, 101, 1, Sell),
+            (Execute, 53, 99, 1, Buy),
+            (Delete, 53, 99, 3, Buy),
+        ]);
+        let seed = Told {
+            id: 7,
+            side: Sell,
+            price: Price(110),
+            qty: Qty(1),
+        };
+        items.insert(
+            0,
+            Item {
+                line: 1,
+                time_ns: 7,
+                deed: Deed::Seed(seed),
+            },
+        );
+        let mut drive = Drive::new(&items, STAGE);
+        let mut floor = Floor::default();
+        floor.play(&mut drive);
+        let expected = Tally {
+            messages: 11,
+            seeded: 1,
+            commands: 11,
+            executions: 3,
+            filled: 2,
+            not_at_head: 1,
+            away_from_best: 0,
+            crossed: 0,
+        };
+        assert_eq!(drive.tally(), expected);
+        let rows = [
+            row((101, 10), (0, 0)),
+            row((101, 15), (0, 0)),
+            row((101, 15), (99, 4)),
+            row((101, 5), (99, 4)),
+            row((101, 5), (99, 4)),
+            row((101, 12), (99, 4)),
+            row((101, 10), (99, 4)),
+            row((101, 9), (99, 4)),
+            row((101, 8), (99, 4)),
+            row((101, 8), (99, 3)),
+            row((101, 8), (0, 0)),
+        ];
+        assert_eq!(drive.rows(), rows);
+    }
+
+    #[test]
+    fn a_stranger_in_the_series_is_noticed_and_an_unknown_order_is_named() {
+        let items = items(&[(Kind::Delete, 51, 101, 10, Side::Sell)]);
+        let mut drive = Drive::new(&items, STAGE);
+        let book = Book::default();
+        assert_eq!(
+            drive.next(&book).err(),
+            Some(DriveError::NotOpen { line: 1, id: 51 })
+        );
+        let (order, series, reserved) = (OrderId(9), STAGE.series, Reserved::ZERO);
+        let change = BookChange::Deleted(OrderDeleted {
+            order,
+            series,
+            reserved,
+        });
+        assert!(matches!(
+            drive.changed(&change, &book),
+            Err(DriveError::Stranger { .. })
+        ));
+    }
+}

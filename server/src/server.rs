@@ -1,0 +1,215 @@
+//! The whole exchange: recovered, its first commands journaled, then its door opened; and stopped in the other order.
+
+use crate::clock::{ClockLeap, SteadyClock};
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::opening;
+use crate::pipeline::{Pipeline, PipelineConfig, Stopped};
+use crate::publisher::Bell;
+use crate::recovery::{Journals, Progress, Report, recover};
+use crate::wait::PARK_MAX;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use xq_gateway::{Borders, Gateway, GatewayConfig, GatewayError, Limits, Transport};
+use xq_journal::{CommandSettings, EventSettings};
+use xq_protocol::{COMMANDS, CommandFrame, Count, Event, Rejected, Seq};
+
+const MIB: u64 = 1 << 20;
+
+/// A running exchange.
+pub struct Server {
+    gateway: Gateway,
+    pipeline: Pipeline,
+    clock: SteadyClock,
+    report: Report,
+}
+
+impl Server {
+    /// Recovers, journals what a start begins with, and listens.
+    ///
+    /// # Errors
+    /// All that keeps the exchange from starting, each with its exit code; nobody was let in then.
+    pub fn start(config: &Config, leap: ClockLeap, progress: Progress<'_>) -> Result<Server, Failure> {
+        let clock = SteadyClock::start();
+        let guests = opening::guests(&config.participants)?;
+        // A port that is taken is found before a journal is touched.
+        UdpSocket::bind(config.listen()).map_err(|source| cannot_listen(config.listen(), source))?;
+        let recovered = recover(&Journals::of(config), &clock, leap, progress)?;
+        let last = recovered.last_seq();
+        let first = opening::commands(
+            &config.exchange,
+            &guests,
+            &recovered.known,
+            (recovered.journal_id(), clock.now()),
+        )?;
+        let report = recovered.report.clone();
+        let bell = Arc::new(Notify::new());
+        let rung = Arc::clone(&bell);
+        let bells: Vec<Bell> = vec![Arc::new(move || rung.notify_one())];
+        let mut pipeline = Pipeline::start(&PipelineConfig::of(config, bells), recovered)?;
+        let opened = open(&pipeline, last, &first).and_then(|()| {
+            pipeline.tick_every(Duration::from_millis(config.threads.tick_interval_ms), clock)?;
+            let borders = Borders {
+                ingress: Box::new(pipeline.ingress()),
+                source: Box::new(pipeline.source()?),
+                clock: Arc::new(clock),
+                bell,
+            };
+            Gateway::start(gateway_config(config), borders).map_err(failure_of)
+        });
+        match opened {
+            Ok(gateway) => Ok(Server {
+                gateway,
+                pipeline,
+                clock,
+                report,
+            }),
+            Err(failure) => {
+                pipeline.stop()?;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// What recovery found.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The pipeline behind the door.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Closes the door, journals the end of all sessions (markets halt, orders go by cancel on disconnect), works
+    /// off what was taken and syncs both journals.
+    ///
+    /// # Errors
+    /// What the disk refused.
+    pub fn stop(self) -> Result<Stopped, Failure> {
+        self.gateway.stop();
+        let last = opening::all_sessions_down(self.clock.now());
+        offer(&self.pipeline, &[last]);
+        self.pipeline.stop()
+    }
+}
+
+impl Journals {
+    /// As configured.
+    pub fn of(config: &Config) -> Journals {
+        let journal = &config.journal;
+        Journals {
+            folder: journal.folder.clone(),
+            commands: CommandSettings {
+                segment_size: journal.command_segment_mib * MIB,
+                block: journal.block_bytes,
+                batch_bytes: journal.batch_kib * 1_024,
+                prepared_segments: journal.prepared_segments,
+                ..CommandSettings::default()
+            },
+            events: EventSettings {
+                segment_size: journal.event_segment_mib * MIB,
+                prepared_segments: journal.prepared_segments,
+            },
+        }
+    }
+}
+
+impl PipelineConfig {
+    /// As configured.
+    pub fn of(config: &Config, bells: Vec<Bell>) -> PipelineConfig {
+        PipelineConfig {
+            command_slots: config.rings.command_slots,
+            event_slots: config.rings.event_slots,
+            layout: config.layout(),
+            cores: config.threads.cores.as_slice().try_into().ok(),
+            event_sync_interval: Duration::from_millis(config.journal.event_sync_interval_ms),
+            bells,
+        }
+    }
+}
+
+fn gateway_config(config: &Config) -> GatewayConfig {
+    let listen = config.listen();
+    GatewayConfig {
+        listen,
+        cert: config.server.certificate.clone(),
+        key: config.server.key.clone(),
+        client_ca: config.server.authority.clone(),
+        limits: Limits {
+            throttle_rate: Count(config.sessions.throttle_rate),
+            throttle_burst: Count(config.sessions.throttle_burst),
+            ..Limits::default()
+        },
+        transport: Transport {
+            // The path is known there, and large datagrams cost less each byte.
+            mtu: listen.ip().is_loopback().then_some(65_000),
+            ..Transport::default()
+        },
+    }
+}
+
+/// Offers frames until all are taken: the ring is empty before the door opens and after it closed.
+fn offer(pipeline: &Pipeline, frames: &[CommandFrame]) {
+    let mut ingress = pipeline.ingress();
+    for frame in frames {
+        while ingress.offer(frame.bytes()) == 0 {
+            std::thread::park_timeout(PARK_MAX);
+        }
+    }
+}
+
+/// Journals the first commands and waits until they are told; none may be refused.
+fn open(pipeline: &Pipeline, last: Seq, first: &[CommandFrame]) -> Result<(), Failure> {
+    let mut source = pipeline.source()?;
+    source.skip_to(last.next())?;
+    offer(pipeline, first);
+    let mut done = 0;
+    while done < first.len() {
+        let Some(frame) = source.next_event()? else {
+            std::thread::park_timeout(PARK_MAX);
+            continue;
+        };
+        if let Ok(Event::Rejected(rejected)) = frame.event() {
+            return Err(refused(rejected));
+        }
+        done += usize::from(frame.header.is_last());
+    }
+    Ok(())
+}
+
+fn refused(rejected: &Rejected) -> Failure {
+    let template = rejected.template.0;
+    let name = COMMANDS
+        .iter()
+        .find(|command| u32::from(command.0) == template)
+        .map_or("?", |command| command.1);
+    Failure::Configuration(format!(
+        "the exchange refuses {name}, which follows from the configuration: {rejected}"
+    ))
+}
+
+fn cannot_listen(address: SocketAddr, source: std::io::Error) -> Failure {
+    Failure::CannotCreate {
+        what: format!("`server.listen` = \"{address}\""),
+        source,
+    }
+}
+
+fn failure_of(error: GatewayError) -> Failure {
+    match error {
+        GatewayError::Key { path, reason } => Failure::Configuration(format!("{}: {reason}", path.display())),
+        GatewayError::Listen { address, source } => cannot_listen(address, source),
+        GatewayError::Start(source) => Failure::CannotCreate {
+            what: "the gateway".to_owned(),
+            source,
+        },
+    }
+}
