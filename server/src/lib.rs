@@ -17,7 +17,6 @@ mod pipeline;
 mod progress;
 mod publisher;
 mod recovery;
-pub mod replay;
 mod ring;
 mod server;
 mod source;
