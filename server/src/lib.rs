@@ -17,6 +17,7 @@ mod pipeline;
 mod progress;
 mod publisher;
 mod recovery;
+pub mod replay;
 mod ring;
 mod server;
 mod source;

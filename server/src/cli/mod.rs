@@ -9,6 +9,7 @@ mod errors;
 mod explain;
 mod keys;
 mod order;
+mod replay_orders;
 mod serve;
 mod verify;
 
@@ -43,6 +44,7 @@ enum Task {
     /// Tells an order's life.
     Explain(explain::Explain),
     /// Plays real orders, as LOBSTER's files tell of them, through a session.
+    ReplayOrders(replay_orders::ReplayOrders),
     /// Explains a reject code, or lists them all.
     Errors(errors::Errors),
 }
@@ -103,6 +105,7 @@ pub fn main() -> ExitCode {
         Task::Verify(task) => task.run(),
         Task::Dump(task) => task.run(),
         Task::Explain(task) => task.run(),
+        Task::ReplayOrders(task) => task.run(),
         Task::Errors(task) => task.run(),
     };
     match ended {

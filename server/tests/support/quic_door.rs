@@ -454,7 +454,7 @@ fn offer(pipeline: &Pipeline, command: &CommandFrame) {
 fn next_command(runtime: &Runtime, source: &mut Source, bell: &Notify) -> Vec<EventFrame> {
     let mut events: Vec<EventFrame> = Vec::new();
     loop {
-        while let Some(frame) = source.next().expect("the event journal is what was written") {
+        while let Some(frame) = source.next_event().expect("the event journal is what was written") {
             events.push(EventFrame::copy_of(&frame).expect("an event fits its slot"));
             if frame.header.is_last() {
                 return events;
