@@ -7,6 +7,7 @@
 mod amend;
 mod audit;
 mod bank_refs;
+mod book;
 mod control;
 mod events;
 mod exchange;
@@ -28,6 +29,7 @@ mod series;
 mod session;
 
 pub use audit::RestingOrder;
+pub use book::{Book, BookFill, BookOrder, BookSize, Incoming, NoSuchOrder, Rest};
 pub use events::{EVENTS_MAX, Events};
 pub use exchange::{Exchange, RULES_VERSION};
 pub use ledger::Balance;

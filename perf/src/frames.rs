@@ -1,6 +1,6 @@
 //! A tape of frames, back to back in memory, as a ring or a journal would hand them over.
 
-use xq_protocol::{Frame, Header, Message};
+use xq_protocol::Frame;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Frames one after the other.
@@ -60,9 +60,4 @@ impl<'a> Iterator for Frames<'a> {
         self.rest = rest;
         Some(frame)
     }
-}
-
-/// A header with which a body is to be framed: who speaks, under which number.
-pub(crate) fn frame<M: Message>(header: Header, body: &M) -> xq_protocol::CommandFrame {
-    xq_protocol::CommandFrame::new(header, body)
 }

@@ -4,4 +4,5 @@ pub mod data;
 pub mod flow;
 pub mod frames;
 pub mod lobster;
+pub mod staffed;
 pub mod venue;

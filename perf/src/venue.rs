@@ -8,22 +8,12 @@
 //! the frames are fixed, and a fresh exchange gives the same ids.
 
 use crate::flow::{Flow, FlowOp};
-use crate::frames::{self, FrameTape};
-use std::collections::BTreeMap;
-use xq_engine::{Events, Exchange};
+use crate::frames::FrameTape;
+pub use crate::staffed::Running;
+use crate::staffed::{CNY, PARTICIPANTS, Staffed};
+use std::collections::{BTreeMap, BTreeSet};
 use xq_protocol::*;
 
-const CNY: Currency = Currency(156);
-const OPERATOR: ParticipantId = ParticipantId(1);
-const OPERATOR_2: ParticipantId = ParticipantId(2);
-const BANK: ParticipantId = ParticipantId(3);
-const ISSUER: ParticipantId = ParticipantId(4);
-const PLATFORM: ParticipantId = ParticipantId(5);
-/// Owners of accounts have the account's number and this.
-const OWNER: u32 = 16;
-/// The first command's time; each later one comes a microsecond after.
-const OPENED: Nanos = Nanos(1_700_000_000_000_000_000);
-const VALUE_DATE: Date = Date(20_231_114);
 /// What takers and makers pay, in parts per million.
 pub const TAKER: Ppm = Ppm(1_000);
 /// See [`TAKER`].
@@ -66,11 +56,8 @@ pub struct VenueFlow {
 impl VenueFlow {
     /// Writes a flow's commands.
     pub fn build(flow: &Flow, naming: Naming) -> VenueFlow {
-        let mut writer = Writer::new(naming);
-        let needs = Needs::of(flow);
-        writer.open(flow, &needs);
+        let mut writer = Writer::open(flow, naming);
         let opening = writer.take_tape();
-        assert_eq!(writer.outcome.refused, 0, "the opening is right");
         flow.prefill
             .iter()
             .for_each(|(series, op)| writer.play(series, op));
@@ -95,41 +82,6 @@ impl VenueFlow {
     }
 }
 
-/// An exchange with the sequence of its commands.
-pub struct Running {
-    /// The exchange.
-    pub exchange: Exchange,
-    /// Events of the last command.
-    pub events: Events,
-    /// The last command.
-    pub seq: Seq,
-}
-
-impl Running {
-    /// A new exchange.
-    pub fn new() -> Running {
-        Running {
-            exchange: Exchange::new(),
-            events: Events::new(),
-            seq: Seq::ZERO,
-        }
-    }
-
-    /// Applies one command; tells its events.
-    #[inline]
-    pub fn apply(&mut self, frame: &Frame<'_>) -> &[EventFrame] {
-        self.seq = self.seq.next();
-        self.exchange.apply(self.seq, frame, &mut self.events);
-        self.events.frames()
-    }
-}
-
-impl Default for Running {
-    fn default() -> Self {
-        Running::new()
-    }
-}
-
 /// What the accounts need for every order that they will place.
 struct Needs {
     /// Of each buying account.
@@ -137,7 +89,7 @@ struct Needs {
     /// Of each selling account in each series.
     units: BTreeMap<(u32, u32), u32>,
     /// Pairs of buying account and series.
-    bought: std::collections::BTreeSet<(u32, u32)>,
+    bought: BTreeSet<(u32, u32)>,
 }
 
 impl Needs {
@@ -185,238 +137,63 @@ struct Known {
     total: Qty,
 }
 
-/// Writes frames while an exchange applies them.
+/// Writes a flow's frames while an exchange applies them.
 struct Writer {
-    running: Running,
+    staffed: Staffed,
     naming: Naming,
-    tape: FrameTape,
-    req_seqs: BTreeMap<SessionId, u64>,
-    bank_refs: u64,
     /// The flow's orders by its ids.
     orders: Vec<Known>,
     outcome: Outcome,
 }
 
 impl Writer {
-    fn new(naming: Naming) -> Writer {
+    /// Opens the venue.
+    fn open(flow: &Flow, naming: Naming) -> Writer {
+        let needs = Needs::of(flow);
+        let mut staffed = Staffed::open(&genesis(flow, &needs));
+        staffed.set_fees(TAKER, MAKER);
+        for (series, units) in (0..).zip(needs.units_of_each(flow.series)) {
+            staffed.open_series(
+                series_id(series),
+                Price(u64::from(flow.price_max)),
+                Amount(units.max(1)),
+            );
+        }
+        for account in 0..flow.accounts {
+            staffed.open_account(account_of(account, Side::Buy));
+            staffed.open_account(account_of(account, Side::Sell));
+        }
+        for (account, cash) in (0..).zip(&needs.cash) {
+            if !cash.is_zero() {
+                staffed.credit(account_of(account, Side::Buy), *cash);
+            }
+        }
+        for ((account, series), qty) in &needs.units {
+            staffed.issue(series_id(*series), account_of(*account, Side::Sell), Qty(*qty));
+        }
         Writer {
-            running: Running::new(),
+            staffed,
             naming,
-            tape: FrameTape::default(),
-            req_seqs: BTreeMap::new(),
-            bank_refs: 0,
             orders: Vec::new(),
             outcome: Outcome::default(),
         }
     }
 
     fn take_tape(&mut self) -> FrameTape {
-        std::mem::take(&mut self.tape)
+        std::mem::take(&mut self.staffed.tape)
     }
 
-    /// Writes and applies a command of the house about a session, if any.
-    fn house<M: Message>(&mut self, session: SessionId, body: &M) -> &[EventFrame] {
-        self.write(session, ReqSeq::ZERO, body)
-    }
-
-    /// Writes and applies a command of a participant's first session.
-    fn say<M: Message>(&mut self, who: ParticipantId, body: &M) -> &[EventFrame] {
-        let session = session_of(who);
-        let last = self.req_seqs.entry(session).or_default();
-        *last += 1;
-        let req_seq = ReqSeq(*last);
-        self.write(session, req_seq, body)
-    }
-
-    fn write<M: Message>(&mut self, session: SessionId, req_seq: ReqSeq, body: &M) -> &[EventFrame] {
-        let header = Header {
-            time: Nanos(OPENED.0 + 1_000 * self.running.seq.0),
-            session,
-            req_seq,
-            ..Header::default()
-        };
-        let command = frames::frame(header, body);
-        let command = command.frame().expect("just written");
-        self.tape.push(&command);
-        let events = self.running.apply(&command);
+    /// Writes and applies a command; tells its first event.
+    fn send<M: Message>(&mut self, body: &M) -> EventFrame {
+        let events = self.staffed.trade(body);
         for event in events {
             self.outcome.events += 1;
             self.outcome.event_bytes += u64::try_from(event.bytes().len()).expect("small");
-            match event.header().template_id {
-                Traded::TEMPLATE => self.outcome.trades += 1,
-                Rejected::TEMPLATE => self.outcome.refused += 1,
-                _ => {}
-            }
+            let template = event.header().template_id;
+            self.outcome.trades += u64::from(template == Traded::TEMPLATE);
+            self.outcome.refused += u64::from(template == Rejected::TEMPLATE);
         }
-        events
-    }
-
-    fn open(&mut self, flow: &Flow, needs: &Needs) {
-        self.house(SessionId::HOUSE, &genesis(flow, needs));
-        let staff = [
-            (OPERATOR, Role::Operator),
-            (OPERATOR_2, Role::Operator),
-            (BANK, Role::Bank),
-            (ISSUER, Role::Issuer),
-            (PLATFORM, Role::MarketMaker),
-        ];
-        for (participant, role) in staff {
-            self.register(participant, role);
-            self.connect(participant);
-        }
-        self.set_fees();
-        for (series, units) in (0..).zip(needs.units_of_each(flow.series)) {
-            self.open_series(series, flow.price_max, units);
-        }
-        for account in 0..flow.accounts {
-            self.open_account(account_of(account, Side::Buy));
-            self.open_account(account_of(account, Side::Sell));
-        }
-        for (account, cash) in (0..).zip(&needs.cash) {
-            if !cash.is_zero() {
-                self.credit(account_of(account, Side::Buy), *cash);
-            }
-        }
-        for ((account, series), qty) in &needs.units {
-            let (series, account) = (series_id(*series), account_of(*account, Side::Sell));
-            let (qty, reserved) = (Qty(*qty), Reserved::ZERO);
-            self.say(
-                OPERATOR,
-                &IssueUnits {
-                    series,
-                    account,
-                    qty,
-                    reserved,
-                },
-            );
-        }
-    }
-
-    fn register(&mut self, participant: ParticipantId, role: Role) {
-        let (reserved, reference) = (Reserved::ZERO, Hash::ZERO);
-        self.house(
-            SessionId::HOUSE,
-            &RegisterParticipant {
-                participant,
-                role,
-                reserved,
-                reference,
-            },
-        );
-    }
-
-    fn connect(&mut self, participant: ParticipantId) {
-        let fingerprint = Hash([participant.0.to_le_bytes()[0]; 32]);
-        let (purpose, state) = (KeyPurpose::Session, KeyState::Valid);
-        self.house(
-            SessionId::HOUSE,
-            &SetKey {
-                participant,
-                purpose,
-                state,
-                reserved: Reserved::ZERO,
-                fingerprint,
-            },
-        );
-        let connection = ConnectionId(1);
-        self.house(
-            session_of(participant),
-            &SessionUp {
-                connection,
-                fingerprint,
-            },
-        );
-    }
-
-    /// One operator proposes the fees, another approves them.
-    fn set_fees(&mut self) {
-        let (schedule, reserved) = (ScheduleId::ZERO, Reserved::ZERO);
-        let fees = SetFeeSchedule {
-            schedule,
-            reserved,
-            taker: TAKER,
-            maker: MAKER,
-        };
-        let proposed = self.say(OPERATOR, &fees)[0];
-        let Ok(Event::Proposed(waiting)) = proposed.event() else {
-            panic!("fees need a second operator")
-        };
-        let (proposal, hash) = (proposed.header().seq, waiting.hash);
-        self.say(OPERATOR_2, &Approve { proposal, hash });
-    }
-
-    fn open_series(&mut self, series: u32, price_max: u32, units: u64) {
-        let (id, units) = (series_id(series), units.max(1));
-        let draft = DraftSeries {
-            series: id,
-            issuer: ISSUER,
-            symbol: Symbol::from_text(&format!("S{id}")).expect("short"),
-            currency: CNY,
-            reserved: Reserved::ZERO,
-            lot: Qty(1),
-            tick: Price(1),
-            face: Price(u64::from(price_max)),
-            redeem_value: Price(1),
-            issue_cap: Amount(units),
-            valid_from: OPENED,
-            valid_to: Nanos::MAX,
-            terms_hash: Hash([1; 32]),
-        };
-        self.say(OPERATOR, &draft);
-        let escrow = PostEscrow {
-            series: id,
-            reserved: Reserved::ZERO,
-            amount: Amount(units),
-            bank_ref: self.bank_ref(),
-            value_date: VALUE_DATE,
-            reserved2: Reserved::ZERO,
-        };
-        self.say(BANK, &escrow);
-        let (reserved, phase) = (Reserved::ZERO, Phase::Continuous);
-        self.say(OPERATOR, &RegisterSeries { series: id, reserved });
-        let reserved = Reserved::ZERO;
-        self.say(
-            OPERATOR,
-            &SetPhase {
-                series: id,
-                phase,
-                reserved,
-            },
-        );
-    }
-
-    fn open_account(&mut self, account: AccountId) {
-        let owner = ParticipantId(OWNER + account.0);
-        self.register(owner, Role::Trader);
-        let (operated_by, schedule, reserved) = (PLATFORM, ScheduleId::ZERO, Reserved::ZERO);
-        self.say(
-            OPERATOR,
-            &OpenAccount {
-                account,
-                owner,
-                operated_by,
-                schedule,
-                reserved,
-            },
-        );
-    }
-
-    fn credit(&mut self, account: AccountId, amount: Amount) {
-        let credit = CreditCash {
-            account,
-            currency: CNY,
-            reserved: Reserved::ZERO,
-            amount,
-            bank_ref: self.bank_ref(),
-            value_date: VALUE_DATE,
-            reserved2: Reserved::ZERO,
-        };
-        self.say(BANK, &credit);
-    }
-
-    fn bank_ref(&mut self) -> BankRef {
-        self.bank_refs += 1;
-        BankRef::from_text(&format!("R{}", self.bank_refs)).expect("short")
+        events[0]
     }
 
     /// Writes and applies one command of the flow.
@@ -462,14 +239,14 @@ impl Writer {
                     orig_cl_ord_id,
                     cl_ord_id: ClOrdId::ZERO,
                 };
-                self.say(PLATFORM, &replace);
+                self.send(&replace);
             }
         }
     }
 
     fn place(&mut self, id: u32, order: &PlaceOrder) {
         assert_eq!(place(id), self.orders.len(), "a flow's ids are dense");
-        let accepted = self.say(PLATFORM, order)[0];
+        let accepted = self.send(order);
         let Ok(Event::OrderAccepted(accepted)) = accepted.event() else {
             panic!("order {id} of the flow was refused: {:?}", accepted.event())
         };
@@ -484,15 +261,12 @@ impl Writer {
     fn cancel(&mut self, id: u32, reduce_qty: Qty) {
         let account = self.orders[place(id)].account;
         let (order, cl_ord_id) = self.name(id);
-        self.say(
-            PLATFORM,
-            &CancelOrder {
-                account,
-                reduce_qty,
-                order,
-                cl_ord_id,
-            },
-        );
+        self.send(&CancelOrder {
+            account,
+            reduce_qty,
+            order,
+            cl_ord_id,
+        });
     }
 
     fn name(&self, id: u32) -> (OrderId, ClOrdId) {
@@ -514,7 +288,7 @@ fn genesis(flow: &Flow, needs: &Needs) -> Genesis {
     Genesis {
         journal_id: JournalId([7; 16]),
         rules_version: Count(xq_engine::RULES_VERSION),
-        participants_max: count(accounts + place(OWNER)),
+        participants_max: count(accounts + place(PARTICIPANTS)),
         accounts_max: count(accounts),
         series_max: Count(flow.series),
         balances_max: count(rows),
@@ -529,10 +303,6 @@ fn genesis(flow: &Flow, needs: &Needs) -> Genesis {
         disconnect_grace: Nanos(5_000_000_000),
         currencies,
     }
-}
-
-fn session_of(participant: ParticipantId) -> SessionId {
-    SessionId::of(participant, 0).expect("staff have small numbers")
 }
 
 fn series_id(series: u32) -> SeriesId {

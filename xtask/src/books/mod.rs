@@ -1,8 +1,12 @@
 //! The order books that one set of checks is run through.
 
+mod engine;
+mod exchange;
 mod flow;
 mod naive;
 
+pub use engine::EngineBook;
+pub use exchange::{ExchangeBook, replayed_hash};
 pub use flow::FlowBookUnderTest;
 use xq_engine::oracle::{LimitOrder, Oracle, Refusal, Resting, Trade};
 use xq_protocol::Side;
@@ -49,6 +53,12 @@ impl Domain {
         u32::try_from(above / self.tick + 1).expect("a domain spans fewer than 2^32 ticks")
     }
 
+    /// The highest place.
+    pub fn ticks_max(self) -> u32 {
+        u32::try_from((self.price_max - self.price_min) / self.tick + 1)
+            .expect("a domain spans fewer than 2^32 ticks")
+    }
+
     /// The price at a place.
     pub fn price(self, ticks: u32) -> i64 {
         self.price_min + (i64::from(ticks) - 1) * self.tick
@@ -82,17 +92,28 @@ pub enum BookName {
     Oracle,
     /// The book with which the flows are generated.
     Flow,
+    /// The engine's book alone.
+    Engine,
+    /// The engine's book behind a whole exchange: commands in, events out.
+    Exchange,
 }
 
 impl BookName {
     /// Every book.
-    pub const ALL: [BookName; 2] = [BookName::Oracle, BookName::Flow];
+    pub const ALL: [BookName; 4] = [
+        BookName::Oracle,
+        BookName::Flow,
+        BookName::Engine,
+        BookName::Exchange,
+    ];
 
     /// Its name in what is printed.
     pub fn text(self) -> &'static str {
         match self {
             BookName::Oracle => "naive book",
             BookName::Flow => "flow book",
+            BookName::Engine => "engine book",
+            BookName::Exchange => "exchange",
         }
     }
 
@@ -101,6 +122,8 @@ impl BookName {
         match self {
             BookName::Oracle => Box::new(Oracle::new()),
             BookName::Flow => Box::new(FlowBookUnderTest::new(domain)),
+            BookName::Engine => Box::new(EngineBook::new(domain)),
+            BookName::Exchange => Box::new(ExchangeBook::new(domain)),
         }
     }
 }

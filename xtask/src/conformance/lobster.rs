@@ -1,16 +1,18 @@
 //! Half an hour and a day of real orders: one step at a time (A), free running (B), whole aggressors (D).
 
 use super::Count;
-use crate::books::{BookName, BookUnderTest, Domain};
+use crate::books::{BookName, BookUnderTest, Domain, ExchangeBook, replayed_hash};
 use anyhow::{Context, ensure};
+use std::collections::BTreeMap;
 use std::path::Path;
 use xq_engine::oracle::{LimitOrder, Resting};
 use xq_perf::lobster::{Kind, Level, Message, Snapshot, Unannounced, read_messages, read_snapshots, seeds};
-use xq_protocol::{Execution, Side, TimeInForce};
+use xq_protocol::{AssetId, Execution, Side, TimeInForce};
 
 /// The messages that run free.
 pub const AAPL_MESSAGES: &str = "lobster/AAPL_2012-06-21_34200000_36000000_message_50.csv";
-const AAPL_BEST: &str = "lobster/AAPL_2012-06-21_34200000_36000000_orderbook_1.csv";
+/// Their best prices.
+pub const AAPL_BEST: &str = "lobster/AAPL_2012-06-21_34200000_36000000_orderbook_1.csv";
 const AAPL_10_MESSAGES: &str = "lobster/AAPL_2012-06-21_first998_message_10.csv";
 const AAPL_10: &str = "lobster/AAPL_2012-06-21_first998_orderbook_10.csv";
 const AMZN_MESSAGES: &str = "lobster/AMZN_2012-06-21_34200000_57600000_message_1.csv";
@@ -197,7 +199,8 @@ pub fn check_b_and_d(data: &Path, name: BookName) -> anyhow::Result<Vec<Count>> 
         .iter()
         .filter(|message| message.kind != Kind::ExecuteHidden);
     let domain = Domain::spanning(prices.map(|message| message.price), TICK);
-    let run = run_free(&messages, name, domain)?;
+    let (mut book, mut scratch) = (name.open(domain), name.open(domain));
+    let run = run_free(&messages, book.as_mut(), scratch.as_mut())?;
     let what = format!(
         "LOBSTER check B, rows ({} seeded before, {} late)",
         run.seeded_before, run.seeded_late
@@ -226,9 +229,44 @@ pub fn check_b_and_d(data: &Path, name: BookName) -> anyhow::Result<Vec<Count>> 
     ])
 }
 
-fn run_free(messages: &[Message], name: BookName, domain: Domain) -> anyhow::Result<FreeRun> {
+/// What a whole exchange owes after check B: every asset sums to zero, every law holds, and the same commands give a
+/// fresh exchange the same events.
+pub fn ledger(data: &Path) -> anyhow::Result<Vec<Count>> {
+    let messages = read_messages(&data.join(AAPL_MESSAGES))?;
+    let prices = messages
+        .iter()
+        .filter(|message| message.kind != Kind::ExecuteHidden);
+    let domain = Domain::spanning(prices.map(|message| message.price), TICK);
+    let (mut book, mut scratch) = (ExchangeBook::hashed(domain), ExchangeBook::new(domain));
+    run_free(&messages, &mut book, &mut scratch)?;
+    book.exchange().check();
+    let balances = book.exchange().balances();
+    let mut sums: BTreeMap<AssetId, i128> = BTreeMap::new();
+    for balance in &balances {
+        *sums.entry(balance.asset).or_default() += balance.amount;
+    }
+    let what = format!("assets that sum to zero over {} balances", balances.len());
+    let mut zero = Count::new(what, 2);
+    for (asset, sum) in sums {
+        zero.require(sum == 0, || format!("asset {asset} sums to {sum}"));
+    }
+    let (tape, hash) = book.record();
+    let mut replayed = Count::new(
+        format!("replay of {} commands with the same events", tape.len()),
+        1,
+    );
+    let again = replayed_hash(tape);
+    replayed.require(hash == Some(again), || hex::encode(again));
+    println!("     SHA-256 of all events {}", hex::encode(again));
+    Ok(vec![zero, replayed])
+}
+
+fn run_free(
+    messages: &[Message],
+    book: &mut dyn BookUnderTest,
+    scratch: &mut dyn BookUnderTest,
+) -> anyhow::Result<FreeRun> {
     let seeds = seeds(messages);
-    let (mut book, mut scratch) = (name.open(domain), name.open(domain));
     let mut run = FreeRun {
         seeded_before: seeds.before.len(),
         seeded_late: seeds.late.len(),
@@ -239,19 +277,19 @@ fn run_free(messages: &[Message], name: BookName, domain: Domain) -> anyhow::Res
         aggressors: Count::new("LOBSTER check D, whole aggressors", AGGRESSORS),
     };
     for order in &seeds.before {
-        place(book.as_mut(), *order).map_err(anyhow::Error::msg)?;
+        place(book, *order).map_err(anyhow::Error::msg)?;
     }
-    let mut shown = best(book.as_ref());
+    let mut shown = best(book);
     for (at, message) in messages.iter().enumerate() {
         if let Some(order) = seeds.late.get(&at) {
-            place(book.as_mut(), *order).map_err(anyhow::Error::msg)?;
+            place(book, *order).map_err(anyhow::Error::msg)?;
         }
         if starts_aggressor(messages, at) {
-            run.try_aggressor(&messages[at..], book.as_ref(), scratch.as_mut());
+            run.try_aggressor(&messages[at..], book, scratch);
         }
-        run.play(book.as_mut(), message)
+        run.play(book, message)
             .with_context(|| format!("message {}", at + 1))?;
-        let now = best(book.as_ref());
+        let now = best(book);
         let crossed = now
             .asks
             .first()

@@ -32,6 +32,8 @@ enum Check {
     LobsterA,
     /// Real orders, free running (B), and whole aggressors on the way (D).
     LobsterB,
+    /// The exchange after real orders: trial balance, laws, replay.
+    Ledger,
     /// The flows are the pinned ones.
     Flows,
 }
@@ -139,6 +141,11 @@ fn play(check: Check, data: &Path, wanted: &[BookName]) -> anyhow::Result<Vec<(&
         Check::Workloads => through_books(orderbook::workloads),
         Check::LobsterA => through_books(lobster::check_a),
         Check::LobsterB => through_books(lobster::check_b_and_d),
+        Check::Ledger if !wanted.is_empty() && !wanted.contains(&BookName::Exchange) => Ok(Vec::new()),
+        Check::Ledger => Ok(lobster::ledger(data)?
+            .into_iter()
+            .map(|count| (BookName::Exchange.text(), count))
+            .collect()),
         Check::Flows => Ok(flows::pinned(data)?
             .into_iter()
             .map(|count| ("", count))
