@@ -95,7 +95,10 @@ impl Floor {
             let code = RejectReason::from_code(rejected.code).unwrap_or(RejectReason::NotAuthorised);
             self.with(waited, |session, out| session.refused(code, out));
         } else if let Event::RequestRepeated(repeated) = event {
-            self.repeats.push((header.session, repeated.original));
+            // At recovery nobody is there to be told again.
+            if self.register.session_mut(header.session).link.is_some() {
+                self.repeats.push((header.session, repeated.original));
+            }
         } else if let Event::KeySet(key) = event
             && key.state == KeyState::Revoked
         {

@@ -458,4 +458,6 @@ pub fn ask(bytes: &[u8], limits: &Limits) -> Result<Option<Ask>, RejectReason> {
 }
 
 #[cfg(test)]
+mod any_bytes;
+#[cfg(test)]
 mod tests;
