@@ -47,7 +47,7 @@ impl Keyring<'_> {
             cert,
             session: SessionId::of(ParticipantId(guest.number), SLOT)?,
             resume: None,
-            mtu: self.address.ip().is_loopback().then_some(65_000),
+            mtu: None,
         })
     }
 }
@@ -65,15 +65,15 @@ impl Desk {
         let who = format!("{role} {} at {}", guest.number, config.addr);
         match Client::connect(config).await {
             Ok(client) => Ok(Desk { who, client }),
-            Err(source) => Err(ReplayError::Client { who, source }),
+            Err(error) => Err(ReplayError::Client { who, error }),
         }
     }
 
     /// Says a command and hears its outcome: done, or why not.
     pub async fn ask<M: Message>(&mut self, command: &M) -> Result<Result<(), Rejected>, ReplayError> {
-        let lost = |source| ReplayError::Client {
+        let lost = |error| ReplayError::Client {
             who: self.who.clone(),
-            source,
+            error,
         };
         let number = self.client.send(command).await.map_err(lost)?;
         loop {
@@ -92,7 +92,7 @@ impl Desk {
                         why: reason(refused.code),
                     });
                 }
-                Report::Down(source) if !source.is_passing() => return Err(lost(source)),
+                Report::Down(error) if !error.is_passing() => return Err(lost(error)),
                 Report::Up(_) | Report::Event { .. } | Report::Refused(_) | Report::Down(_) => {}
             }
         }

@@ -22,12 +22,12 @@ pub enum ReplayError {
     #[error("the configuration has {0}")]
     Nobody(&'static str),
     /// The connection, named by whose it is.
-    #[error("{who}: {source}")]
+    #[error("{who}: {error}")]
     Client {
         /// Whose session.
         who: String,
         /// What happened.
-        source: xq_client::ClientError,
+        error: xq_client::ClientError,
     },
     /// The exchange refused a command of the set-up.
     #[error("{what} was refused: {why}")]

@@ -41,11 +41,11 @@ pub async fn play(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Outcome, ReplayError> {
     let who = format!("session {} at {}", market.client.session, market.client.addr);
-    let lost = |source| ReplayError::Client {
+    let lost = |error| ReplayError::Client {
         who: who.clone(),
-        source,
+        error,
     };
-    let (sender, reports) = Client::connect(market.client.clone())
+    let (sender, mut reports) = Client::connect(market.client.clone())
         .await
         .map_err(lost)?
         .split();
@@ -65,11 +65,11 @@ pub async fn play(
     };
     let clock = PlayClock::new(pace, started, tape);
     player
-        .run((feed, reports), &clock, progress)
+        .run((feed, &mut reports), &clock, progress)
         .await
         .map_err(|error| error.of(&who))?;
     let took = started.elapsed();
-    player.leave(&market.stage).await.map_err(lost)?;
+    player.leave(&market.stage, &mut reports).await.map_err(lost)?;
     Ok(Outcome {
         tally: player.drive.tally(),
         rows: player.drive.rows().to_vec(),
@@ -116,9 +116,9 @@ enum Fault {
 impl Fault {
     fn of(self, who: &str) -> ReplayError {
         match self {
-            Fault::Lost(source) => ReplayError::Client {
+            Fault::Lost(error) => ReplayError::Client {
                 who: who.to_owned(),
-                source,
+                error,
             },
             Fault::Other(error) => error,
         }
@@ -164,7 +164,7 @@ struct Player<'a> {
 impl Player<'_> {
     async fn run(
         &mut self,
-        (mut feed, mut reports): (Feed, Reports),
+        (mut feed, reports): (Feed, &mut Reports),
         clock: &PlayClock,
         progress: &mut dyn FnMut(usize),
     ) -> Result<(), Fault> {
@@ -174,16 +174,16 @@ impl Player<'_> {
                 Ready::At(due) => due,
                 Ready::Now | Ready::AfterNews | Ready::Done => Instant::now(),
             };
-            // News first: what is known of the book is as fresh as can be when the next command is chosen.
+            // News first, and reports before the feed, since they say why it ended: what is known of the book is as fresh as can be when the next command is chosen.
             tokio::select! {
                 biased;
+                heard = reports.next_batch() => {
+                    self.hear(heard?)?;
+                    ready = if ready == Ready::AfterNews { Ready::Now } else { ready };
+                }
                 change = feed.next() => {
                     let (_, change) = change?;
                     self.drive.changed(&change, feed.book())?;
-                    ready = if ready == Ready::AfterNews { Ready::Now } else { ready };
-                }
-                heard = reports.next_batch() => {
-                    self.hear(&heard?)?;
                     ready = if ready == Ready::AfterNews { Ready::Now } else { ready };
                 }
                 () = tokio::time::sleep_until(wait), if matches!(ready, Ready::At(_)) => ready = Ready::Now,
@@ -234,17 +234,20 @@ impl Player<'_> {
         Ok(ready)
     }
 
-    fn hear(&self, reports: &[Report]) -> Result<(), Fault> {
+    fn hear(&self, reports: Vec<Report>) -> Result<(), Fault> {
         for report in reports {
+            let number = report.req_seq();
             let why = match report {
+                // The feed ends with its connection, and with it what is known of the book.
+                Report::Down(error) => return Err(Fault::Lost(error)),
                 Report::Event { frame, .. } => match frame.event() {
                     Ok(Event::Rejected(rejected)) => rejected.to_string(),
                     Ok(_) | Err(_) => continue,
                 },
                 Report::Refused(refused) => reason(refused.code),
-                Report::Up(_) | Report::Down(_) => continue,
+                Report::Up(_) => continue,
             };
-            let line = self.line_of(report.req_seq());
+            let line = self.line_of(number);
             return Err(Fault::Other(ReplayError::LineRefused { line, why }));
         }
         Ok(())
@@ -260,9 +263,12 @@ impl Player<'_> {
     }
 
     /// Takes what still rests off the book, and ends the session.
-    async fn leave(&self, stage: &Stage) -> Result<(), xq_client::ClientError> {
+    async fn leave(&self, stage: &Stage, reports: &mut Reports) -> Result<(), xq_client::ClientError> {
         for account in [stage.buyer, stage.seller] {
             self.sender.send(&all_of(account, stage.series)).await?;
+        }
+        while self.sender.unanswered() > 0 {
+            reports.next_batch().await?;
         }
         self.sender.close();
         Ok(())
