@@ -50,7 +50,9 @@ impl Default for PipelineConfig {
     }
 }
 
-/// The running pipeline. A thread of it that fails ends the process with its exit code.
+/// The running pipeline. A thread of it that fails ends the process with its exit code. Its threads run until
+/// [`Pipeline::stop`]; dropping it does not end them.
+#[must_use = "its threads run until it is stopped"]
 pub struct Pipeline {
     ingress: Ingress,
     gauges: Arc<Gauges>,

@@ -80,10 +80,18 @@ pub fn recover(
 ) -> Result<Recovered, Failure> {
     let started = Instant::now();
     let storage = lock_folder(&journals.folder)?;
-    let fresh_id = journal_id_of(&storage).map_or_else(draw_id, Ok)?;
+    let unrecovered = UnrecoveredJournal::open(Arc::clone(&storage), journals.commands.clone())?;
+    let known_id = journals.commands.expected_id.or_else(|| journal_id_of(&storage));
+    let fresh_id = match known_id {
+        Some(id) => id,
+        // New, or unreadable: what is wrong with it is said before its events seem to be another journal's.
+        None => {
+            unrecovered.inspect(&[])?;
+            draw_id()?
+        }
+    };
     let events = UnrecoveredEvents::open(Arc::clone(&storage), journals.events.clone(), fresh_id)?;
     let witness = events.witness();
-    let unrecovered = UnrecoveredJournal::open(Arc::clone(&storage), journals.commands.clone())?;
     let (commands, found) = unrecovered.recover(witness.as_slice(), fresh_id)?;
     clock.check(Nanos(found.last_time_ns), leap)?;
     let mut replay = Replay {
