@@ -20,6 +20,11 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes read at once.
 const READ_BUFFER: usize = 128 << 10;
 
+/// Smallest UDP payload that the transport allows.
+const MTU_MIN: u16 = 1_200;
+/// Largest UDP payload: the kernel splits at most 64 KiB at once into datagrams, and quinn hands it ten.
+const MTU_MAX: u16 = 6_500;
+
 /// A session that is up.
 pub(crate) struct Link {
     pub(crate) connection: Connection,
@@ -118,9 +123,9 @@ pub(crate) fn endpoint(config: &Config) -> Result<Endpoint, ClientError> {
     socket.set_send_buffer_size(4 << 20)?;
     socket.bind(&local.into())?;
     let mut udp = EndpointConfig::default();
-    if let Some(mtu) = config.mtu {
-        udp.max_udp_payload_size(mtu.max(1_200))
-            .expect("at least 1,200 is within the transport's range");
+    if let Some(mtu) = config.mtu.map(|mtu| mtu.clamp(MTU_MIN, MTU_MAX)) {
+        udp.max_udp_payload_size(mtu)
+            .expect("clamped to the transport's range");
     }
     let mut endpoint = Endpoint::new(udp, None, socket.into(), Arc::new(TokioRuntime))?;
     endpoint.set_default_client_config(client_config(config)?);
@@ -157,11 +162,9 @@ fn transport(mtu: Option<u16>) -> TransportConfig {
         .receive_window(VarInt::from_u32(4 << 20))
         .send_window(1 << 20)
         .send_fairness(false);
-    if let Some(mtu) = mtu {
+    if let Some(mtu) = mtu.map(|mtu| mtu.clamp(MTU_MIN, MTU_MAX)) {
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(mtu);
-        // The kernel splits at most 64 KiB at once into datagrams; ten of them is what quinn hands over.
-        transport.enable_segmentation_offload(mtu <= 6_500);
         transport.initial_mtu(mtu).mtu_discovery_config(Some(discovery));
     }
     transport

@@ -15,6 +15,11 @@ use std::time::Duration;
 /// The protocol's name in the handshake.
 pub const ALPN: &[u8] = b"xqoe/1";
 
+/// Smallest UDP payload that the transport allows.
+const MTU_MIN: u16 = 1_200;
+/// Largest UDP payload: the kernel splits at most 64 KiB at once into datagrams, and quinn hands it ten.
+const MTU_MAX: u16 = 6_500;
+
 /// The server's side of every handshake.
 ///
 /// # Errors
@@ -66,12 +71,10 @@ fn transport(limits: &Transport) -> TransportConfig {
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))))
         .keep_alive_interval(None);
-    if let Some(mtu) = limits.mtu {
+    if let Some(mtu) = limits.mtu.map(|mtu| mtu.clamp(MTU_MIN, MTU_MAX)) {
         transport.initial_mtu(mtu);
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(mtu);
-        // The kernel splits at most 64 KiB at once into datagrams; ten of them is what quinn hands over.
-        transport.enable_segmentation_offload(mtu <= 6_500);
         transport.mtu_discovery_config(Some(discovery));
     }
     transport
@@ -80,10 +83,10 @@ fn transport(limits: &Transport) -> TransportConfig {
 /// What holds for the socket.
 pub fn endpoint_config(limits: &Transport) -> EndpointConfig {
     let mut endpoint = EndpointConfig::default();
-    if let Some(mtu) = limits.mtu {
+    if let Some(mtu) = limits.mtu.map(|mtu| mtu.clamp(MTU_MIN, MTU_MAX)) {
         endpoint
-            .max_udp_payload_size(mtu.max(1_200))
-            .expect("at least 1,200 is within the transport's range");
+            .max_udp_payload_size(mtu)
+            .expect("clamped to the transport's range");
     }
     endpoint
 }

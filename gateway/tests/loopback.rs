@@ -342,3 +342,25 @@ async fn a_session_that_the_exchange_refuses_ends_with_its_code() {
     venue.fake.state().refuse_up = None;
     venue.client(0).await;
 }
+
+#[tokio::test]
+async fn large_payloads_suit_clients_with_and_without_them() {
+    let large = Transport {
+        mtu: Some(u16::MAX),
+        ..Transport::default()
+    };
+    let venue = Venue::open(limits(), large);
+    for mtu in [None, Some(1), Some(6_000), Some(u16::MAX)] {
+        let config = xq_client::Config {
+            mtu,
+            ..venue.client_config(0, None)
+        };
+        let mut client = Client::connect(config).await.expect("the session comes up");
+        let orders = vec![order(Side::Buy, 1); 1_000];
+        client.sender().send_all(&orders).await.expect("sent");
+        for _ in 0..orders.len() {
+            event(&mut client).await;
+        }
+        client.close().await;
+    }
+}
