@@ -19,6 +19,7 @@ use xq_protocol::{
 struct Replacement {
     slot: Slot,
     limit: Price,
+    rung: u32,
     leaves: Qty,
     /// What it must hold from here on.
     hold: Amount,
@@ -143,6 +144,7 @@ impl Venue {
         Ok(())
     }
 
+    #[inline(always)]
     fn admit_replace(&self, speaker: Speaker, c: &ReplaceOrder) -> Result<Replacement, Refusal> {
         let account = self.acting(speaker, c.account)?;
         let slot = self.named(c.account, c.order, c.orig_cl_ord_id)?;
@@ -184,6 +186,7 @@ impl Venue {
             return Ok(Replacement {
                 slot,
                 limit: c.limit,
+                rung,
                 leaves,
                 hold: node.held,
                 place: Place::Kept,
@@ -213,12 +216,14 @@ impl Venue {
         Ok(Replacement {
             slot,
             limit: c.limit,
+            rung,
             leaves,
             hold,
             place: Place::Lost,
         })
     }
 
+    #[inline(always)]
     fn replace(&mut self, c: &ReplaceOrder, plan: &Replacement, events: &mut Events) {
         let slot = plan.slot;
         let old_leaves = self.floor.orders.node(slot).leaves;
@@ -238,6 +243,7 @@ impl Venue {
         }
     }
 
+    #[inline(always)]
     fn tell_replaced(&self, plan: &Replacement, held: Amount, released: Amount, events: &mut Events) {
         let node = self.floor.orders.node(plan.slot);
         let details = self.floor.orders.details(plan.slot);
@@ -259,6 +265,7 @@ impl Venue {
     }
 
     /// Takes the order out of its place, holds what it needs now, and lets it meet the book as if it were new.
+    #[inline(always)]
     fn arrive_again(&mut self, plan: &Replacement, events: &mut Events) {
         let slot = plan.slot;
         let node = *self.floor.orders.node(slot);
@@ -266,12 +273,13 @@ impl Venue {
         let held = plan.hold.checked_sub(node.held).unwrap_or(Amount::ZERO);
         let released = node.held.checked_sub(plan.hold).unwrap_or(Amount::ZERO);
         let row = node.hold_row;
-        self.floor
-            .ledger
-            .transfer(Spot::Available(row), Spot::Held(row), held);
-        self.floor
-            .ledger
-            .transfer(Spot::Held(row), Spot::Available(row), released);
+        let ledger = &mut self.floor.ledger;
+        if !held.is_zero() {
+            ledger.transfer(Spot::Available(row), Spot::Held(row), held);
+        }
+        if !released.is_zero() {
+            ledger.transfer(Spot::Held(row), Spot::Available(row), released);
+        }
         self.tell_replaced(plan, held, released, events);
         let account = AccountId(node.account);
         let schedule = self.floor.parties.open_account(account).schedule;
@@ -285,7 +293,7 @@ impl Venue {
             series: xq_protocol::SeriesId(node.series),
             leaves: plan.leaves,
             limit: plan.limit,
-            rung: series.rung(plan.limit),
+            rung: plan.rung,
             held: plan.hold,
             notional: Amount::ZERO,
             rates: self.floor.parties.rates(schedule),

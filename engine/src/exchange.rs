@@ -22,6 +22,8 @@ pub const RULES_VERSION: u32 = 1;
 
 /// Template ids of commands lie below this.
 const TEMPLATES: usize = 128;
+/// Bit of a command that only the exchange's own threads and doors speak; roles have the bits below.
+const HOUSE_ONLY: u16 = 1 << 15;
 
 /// Whose command is executed.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +59,7 @@ pub(crate) struct Venue {
     pub sweep: Slot,
     /// The command in hand.
     pub seq: Seq,
-    /// For each template id, the roles that may send it, a bit each.
+    /// For each template id, the roles that may send it, a bit each, and [`HOUSE_ONLY`].
     permissions: [u16; TEMPLATES],
 }
 
@@ -103,12 +105,18 @@ impl Exchange {
     }
 }
 
-/// For each template id, the roles that may send it, a bit each.
+/// For each template id, the roles that may send it, a bit each, and [`HOUSE_ONLY`].
 pub(crate) fn permissions() -> [u16; TEMPLATES] {
     std::array::from_fn(|template| {
         let template = u16::try_from(template).expect("below 128");
-        let roles = rule(template).map_or(&[][..], |rule| rule.roles);
-        roles.iter().fold(0, |bits, role| bits | 1 << role.byte())
+        let Some(rule) = rule(template) else { return 0 };
+        let house_only = match rule.house_only {
+            HouseOnly::Yes => HOUSE_ONLY,
+            HouseOnly::No => 0,
+        };
+        rule.roles
+            .iter()
+            .fold(house_only, |bits, role| bits | 1 << role.byte())
     })
 }
 
@@ -156,7 +164,9 @@ impl Venue {
     fn dispatch(&mut self, frame: &Frame<'_>, events: &mut Events) -> Result<(), Refusal> {
         let session = frame.header.session;
         let template = frame.header.template_id;
-        if session != SessionId::HOUSE && !is_house_only(template) {
+        let permissions = self.permissions(template);
+        let house_only = permissions & HOUSE_ONLY != 0;
+        if session != SessionId::HOUSE && !house_only {
             match self.request(frame, events)? {
                 Answered::Yes => return Ok(()),
                 Answered::No => {}
@@ -173,7 +183,7 @@ impl Venue {
             participant,
             role,
         };
-        if !is_house_only(template) && !self.may(role, template) {
+        if !house_only && permissions >> role.byte() & 1 == 0 {
             return Err(RejectReason::NotAuthorised.into());
         }
         if role != Role::House && needs_approval(&command) {
@@ -182,11 +192,13 @@ impl Venue {
         self.execute(speaker, &command, events)
     }
 
+    /// The roles that may send a command, a bit each, and [`HOUSE_ONLY`].
     #[inline]
-    fn may(&self, role: Role, template: u16) -> bool {
+    fn permissions(&self, template: u16) -> u16 {
         self.permissions
             .get(usize::from(template))
-            .is_some_and(|roles| roles >> role.byte() & 1 == 1)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Consumes a request number, or answers it when it was used before.
@@ -261,7 +273,7 @@ impl Venue {
             .proposals
             .admit(approval.proposal, approval.hash, speaker.participant, now)?;
         let template = proposal.frame.header().template_id;
-        if !self.may(speaker.role, template) {
+        if self.permissions(template) >> speaker.role.byte() & 1 == 0 {
             return Err(RejectReason::NotAuthorised.into());
         }
         self.proposals.remove(approval.proposal);
@@ -329,10 +341,4 @@ impl Venue {
             Command::SetFreeze(c) => self.set_freeze(c, events),
         }
     }
-}
-
-/// Says whether only the exchange's own threads and doors speak this command.
-#[inline]
-fn is_house_only(template: u16) -> bool {
-    rule(template).is_some_and(|rule| rule.house_only == HouseOnly::Yes)
 }

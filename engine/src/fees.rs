@@ -31,6 +31,9 @@ pub(crate) fn due(cumulative: Amount, rate: Ppm) -> Fee {
 #[inline]
 pub(crate) fn of_fill(before: Amount, after: Amount, rate: Ppm) -> Fee {
     assert!(before <= after);
+    if before.is_zero() {
+        return due(after, rate);
+    }
     Fee(due(after, rate).0 - due(before, rate).0)
 }
 

@@ -167,16 +167,22 @@ impl Floor {
     }
 
     /// Why a resting order will not trade any more, if so.
-    #[inline]
+    #[inline(always)]
     pub fn doom(&self, slot: Slot) -> Option<CancelReason> {
         let order = self.orders.node(slot);
         if order.expiry == Expiry::Ends && self.is_expired(self.orders.details(slot)) {
             return Some(CancelReason::Expired);
         }
-        if self.jobs.len() == 0 {
-            return None;
+        match self.jobs.len() {
+            0 => None,
+            _ => self.doom_of_jobs(slot),
         }
-        self.jobs.doom(order, self.orders.details(slot), &self.parties)
+    }
+
+    #[cold]
+    fn doom_of_jobs(&self, slot: Slot) -> Option<CancelReason> {
+        let (order, details) = (self.orders.node(slot), self.orders.details(slot));
+        self.jobs.doom(order, details, &self.parties)
     }
 
     fn is_expired(&self, details: &Details) -> bool {

@@ -238,11 +238,13 @@ impl Levels {
         let mut page = ladder.root;
         for depth in (0..u32::from(ladder.inner_depth)).rev() {
             let bit = base >> (FAN_BITS * depth) & (FAN - 1);
-            let child = self.inners[index(page)].children[index(bit)];
-            let child = match (child, depth) {
+            let child = match (self.inners[index(page)].children[index(bit)], depth) {
                 (NIL, 0) => self.new_leaf(page, base),
                 (NIL, _) => self.new_inner(page),
-                (child, _) => child,
+                (child, _) => {
+                    page = child;
+                    continue;
+                }
             };
             let inner = &mut self.inners[index(page)];
             inner.children[index(bit)] = child;

@@ -28,8 +28,16 @@ pub(crate) enum Stop {
 }
 
 impl Floor {
-    /// Lets the order in hand trade as far as it may.
+    /// Lets the order in hand trade as far as it may; most reach no opposite price.
+    #[inline]
     pub fn meet(&mut self, series: &mut Series, arrival: &mut Arrival, events: &mut Events) -> Stop {
+        match reaches(series, arrival.side, arrival.rung) {
+            true => self.trade(series, arrival, events),
+            false => Stop::Done,
+        }
+    }
+
+    fn trade(&mut self, series: &mut Series, arrival: &mut Arrival, events: &mut Events) -> Stop {
         let opposite = arrival.side.opposite();
         for _ in 0..FILLS_MAX {
             if arrival.leaves.is_zero() || !reaches(series, arrival.side, arrival.rung) {

@@ -40,6 +40,7 @@ impl Venue {
         Ok(())
     }
 
+    #[inline(always)]
     fn admit_place(&self, speaker: Speaker, c: &PlaceOrder) -> Result<Plan, Refusal> {
         let account = self.acting(speaker, c.account)?;
         let series = self.series.get(c.series)?;
@@ -82,6 +83,7 @@ impl Venue {
         })
     }
 
+    #[inline(always)]
     fn place(&mut self, speaker: Speaker, c: &PlaceOrder, plan: &Plan, events: &mut Events) {
         let series = self.series.known_mut(c.series.0);
         let floor = &mut self.floor;
@@ -202,7 +204,7 @@ impl Venue {
     }
 
     /// What the book has to say: post-only, fill or kill, and room to rest.
-    #[inline]
+    #[inline(always)]
     fn admit_book(
         &self,
         c: &PlaceOrder,
@@ -250,7 +252,7 @@ impl Venue {
     }
 
     /// The row that holds what the order needs, when that is available.
-    #[inline]
+    #[inline(always)]
     fn admit_hold(&self, c: &PlaceOrder, asset: AssetId, hold: Amount) -> Result<RowId, Refusal> {
         let found = self.floor.ledger.find(c.account, asset);
         let available = found.map_or(Amount::ZERO, |row| self.floor.ledger.row(row).available);

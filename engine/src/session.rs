@@ -46,6 +46,8 @@ pub(crate) struct Sessions {
     /// Each session's window: request number modulo its length → the command, 0 when the number was skipped.
     windows: Vec<u64>,
     ending: u32,
+    /// Whose number was used last: its next is likely to follow.
+    recent: u32,
     max: u32,
 }
 
@@ -57,6 +59,7 @@ impl Sessions {
             sessions: Vec::new(),
             windows: Vec::new(),
             ending: 0,
+            recent: 0,
             max: 0,
         };
         sessions.grow(max);
@@ -79,7 +82,10 @@ impl Sessions {
     /// The session's place, if it was ever up.
     #[inline]
     pub fn find(&self, id: SessionId) -> Option<u32> {
-        self.by_id.get(&id).copied()
+        match self.sessions.get(index(self.recent)) {
+            Some(session) if session.id == id => Some(self.recent),
+            Some(_) | None => self.by_id.get(&id).copied(),
+        }
     }
     /// Says whether one more session can come up for the first time.
     pub fn has_room(&self) -> bool {
@@ -168,6 +174,7 @@ impl Sessions {
         }
         self.windows[window_index(place, req_seq.0)] = seq.0;
         self.sessions[index(place)].last_req_seq = req_seq;
+        self.recent = place;
     }
 }
 

@@ -72,23 +72,7 @@ fn step(
     after: &Snapshot,
 ) -> Result<(), String> {
     book.reset();
-    let mut seeded = Vec::new();
-    for (side, row) in [(Side::Sell, &before.asks), (Side::Buy, &before.bids)] {
-        for ((price, size), at) in row.iter().zip(1..) {
-            let id = at * 2 + u64::from(side.byte());
-            let qty = u32::try_from(*size).map_err(|_| "a level of more than 2^32 shares")?;
-            place(
-                book,
-                Unannounced {
-                    id,
-                    side,
-                    price: *price,
-                    size: qty,
-                },
-            )?;
-            seeded.push((side, *price, id));
-        }
-    }
+    let seeded = seed(book, before)?;
     let at_level = seeded
         .iter()
         .find(|(side, price, _)| (*side, *price) == (message.side, message.price));
@@ -131,6 +115,28 @@ fn step(
         Kind::ExecuteHidden => {}
     }
     compare(book, levels, before, after)
+}
+
+/// Rests a row's levels, one order each; tells side, price and id of each.
+fn seed(book: &mut dyn BookUnderTest, before: &Snapshot) -> Result<Vec<(Side, i64, u64)>, String> {
+    let mut seeded = Vec::new();
+    for (side, row) in [(Side::Sell, &before.asks), (Side::Buy, &before.bids)] {
+        for ((price, size), at) in row.iter().zip(1..) {
+            let id = at * 2 + u64::from(side.byte());
+            let qty = u32::try_from(*size).map_err(|_| "a level of more than 2^32 shares")?;
+            place(
+                book,
+                Unannounced {
+                    id,
+                    side,
+                    price: *price,
+                    size: qty,
+                },
+            )?;
+            seeded.push((side, *price, id));
+        }
+    }
+    Ok(seeded)
 }
 
 fn compare(
