@@ -4,6 +4,7 @@ mod bench;
 mod books;
 mod ci;
 mod conformance;
+mod crash;
 mod exchange;
 mod oracle;
 mod shell;
@@ -29,6 +30,8 @@ enum Habit {
     Oracle(oracle::Args),
     /// Counts instructions a command of each flow against their limits, and measures rates.
     Bench(bench::Args),
+    /// Kills the exchange under load, again and again, and looks for what it acknowledged.
+    Crash(crash::Args),
     /// Runs everything that must pass: form, lints, tidiness, tests.
     Test,
     /// Runs what a clean checkout must show: tests, mutants, instruction limits, short crash runs.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Habit::Conformance(args) => conformance::run(&args),
         Habit::Oracle(args) => oracle::run(&args),
         Habit::Bench(args) => bench::run(&args),
+        Habit::Crash(args) => crash::run(&args),
         Habit::Test => test::test(),
         Habit::Ci => ci::ci(),
         Habit::Mutants => ci::mutants(),
