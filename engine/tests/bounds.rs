@@ -358,95 +358,28 @@ fn a_genesis_that_cannot_be_is_refused_and_another_may_follow() {
             ..genesis()
         }
     };
-    let huge = Count(u32::MAX);
+    let with = |change: fn(&mut Genesis)| {
+        let mut changed = genesis();
+        change(&mut changed);
+        changed
+    };
+    const HUGE: Count = Count(u32::MAX);
     let cases = [
         (with_currencies([0, 0, 0]), RejectReason::Terms),
         (with_currencies([156, 156, 0]), RejectReason::Terms),
         (with_currencies([156, 999, 0]), RejectReason::Terms),
-        (
-            Genesis {
-                rules_version: Count(2),
-                ..genesis()
-            },
-            RejectReason::Terms,
-        ),
-        (
-            Genesis {
-                rules_version: Count::ZERO,
-                ..genesis()
-            },
-            RejectReason::Terms,
-        ),
-        (
-            Genesis {
-                orders_max: Count::ZERO,
-                ..genesis()
-            },
-            RejectReason::Capacity,
-        ),
-        (
-            Genesis {
-                participants_max: huge,
-                ..genesis()
-            },
-            RejectReason::Capacity,
-        ),
-        (
-            Genesis {
-                accounts_max: huge,
-                ..genesis()
-            },
-            RejectReason::Capacity,
-        ),
-        (
-            Genesis {
-                series_max: huge,
-                ..genesis()
-            },
-            RejectReason::Capacity,
-        ),
-        (
-            Genesis {
-                balances_max: huge,
-                ..genesis()
-            },
-            RejectReason::Capacity,
-        ),
-        (
-            Genesis {
-                orders_max: huge,
-                ..genesis()
-            },
-            RejectReason::Capacity,
-        ),
-        (
-            Genesis {
-                sessions_max: huge,
-                ..genesis()
-            },
-            RejectReason::Capacity,
-        ),
-        (
-            Genesis {
-                level_pages_max: huge,
-                ..genesis()
-            },
-            RejectReason::Capacity,
-        ),
-        (
-            Genesis {
-                proposals_max: huge,
-                ..genesis()
-            },
-            RejectReason::Capacity,
-        ),
-        (
-            Genesis {
-                bank_refs_max: huge,
-                ..genesis()
-            },
-            RejectReason::Capacity,
-        ),
+        (with(|g| g.rules_version = Count(2)), RejectReason::Terms),
+        (with(|g| g.rules_version = Count::ZERO), RejectReason::Terms),
+        (with(|g| g.orders_max = Count::ZERO), RejectReason::Capacity),
+        (with(|g| g.participants_max = HUGE), RejectReason::Capacity),
+        (with(|g| g.accounts_max = HUGE), RejectReason::Capacity),
+        (with(|g| g.series_max = HUGE), RejectReason::Capacity),
+        (with(|g| g.balances_max = HUGE), RejectReason::Capacity),
+        (with(|g| g.orders_max = HUGE), RejectReason::Capacity),
+        (with(|g| g.sessions_max = HUGE), RejectReason::Capacity),
+        (with(|g| g.level_pages_max = HUGE), RejectReason::Capacity),
+        (with(|g| g.proposals_max = HUGE), RejectReason::Capacity),
+        (with(|g| g.bank_refs_max = HUGE), RejectReason::Capacity),
     ];
     let mut engine = Engine::default();
     for (genesis, reason) in cases {

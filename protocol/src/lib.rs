@@ -6,6 +6,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("frames are little-endian views: this machine is big-endian");
 
+mod audience;
 mod choice;
 mod command;
 mod event;
@@ -18,6 +19,7 @@ pub mod text;
 mod transfer;
 mod units;
 
+pub use audience::Audience;
 pub use choice::*;
 pub use command::*;
 pub use event::*;

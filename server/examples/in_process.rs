@@ -41,46 +41,15 @@ fn main() {
     let start = Instant::now() + Duration::from_millis(5);
     let batch_every = Duration::from_nanos((1_000_000_000 * 16_u64).checked_div(rate).unwrap_or(0));
     let offering = std::thread::spawn(move || offer(&mut ingress, &batches, start, batch_every));
-    let (told, mut latencies_us) = (orders, Vec::with_capacity(usize::try_from(orders).expect("fits")));
-    let mut heard = 0;
-    while heard < told {
-        let mut any = false;
-        while let Some(frame) = house.source.next_event().expect("the journal is whole") {
-            any = true;
-            if frame.header.is_last() {
-                if heard.is_multiple_of(16) && rate > 0 {
-                    let due = start + batch_every * u32::try_from(heard / 16).expect("fits");
-                    latencies_us.push(Instant::now().saturating_duration_since(due).as_micros());
-                }
-                heard += 1;
-            }
-        }
-        if !any {
-            std::thread::park_timeout(Duration::from_micros(50));
-        }
-    }
+    let latencies_us = listen(&mut house, orders, (rate > 0).then_some((start, batch_every)));
     let took = start.elapsed();
     let busy = offering.join().expect("it ends");
-    latencies_us.sort_unstable();
-    let at = |permille: usize| {
-        latencies_us
-            .get(latencies_us.len() * permille / 1_000)
-            .copied()
-            .unwrap_or(0)
-    };
     println!(
         "{orders} orders in {took:?}: {:.3} M/s; ring full {busy} times; waited for the disk {} times",
         f64::from(u32::try_from(orders).expect("fits")) / took.as_secs_f64() / 1e6,
         house.pipeline.waited_for_disk()
     );
-    if rate > 0 {
-        println!(
-            "at {rate}/s, scheduled to told, us: p50 {} p99 {} p99.9 {}",
-            at(500),
-            at(990),
-            at(999)
-        );
-    }
+    tell_latencies(rate, latencies_us);
     let stopped = house.stop();
     let written = stopped.commands.written();
     println!(
@@ -93,6 +62,38 @@ fn main() {
                     .max(1)
             )
     );
+}
+
+/// Hears every order's last event; with a schedule, how late each batch's first one was, in microseconds.
+fn listen(house: &mut House, orders: u64, schedule: Option<(Instant, Duration)>) -> Vec<u128> {
+    let mut latencies_us = Vec::with_capacity(usize::try_from(orders).expect("fits"));
+    let mut heard = 0;
+    while heard < orders {
+        let mut any = false;
+        while let Some(frame) = house.source.next_event().expect("the journal is whole") {
+            any = true;
+            if !frame.header.is_last() {
+                continue;
+            }
+            if let Some((start, every)) = schedule.filter(|_| heard.is_multiple_of(16)) {
+                let due = start + every * u32::try_from(heard / 16).expect("fits");
+                latencies_us.push(Instant::now().saturating_duration_since(due).as_micros());
+            }
+            heard += 1;
+        }
+        if !any {
+            std::thread::park_timeout(Duration::from_micros(50));
+        }
+    }
+    latencies_us
+}
+
+fn tell_latencies(rate: u64, mut latencies_us: Vec<u128>) {
+    latencies_us.sort_unstable();
+    let at = |permille: usize| latencies_us.get(latencies_us.len() * permille / 1_000).copied();
+    if let (Some(p50), Some(p99), Some(p999)) = (at(500), at(990), at(999)) {
+        println!("at {rate}/s, scheduled to told, us: p50 {p50} p99 {p99} p99.9 {p999}");
+    }
 }
 
 fn offer(ingress: &mut xq_server::Ingress, batches: &[Vec<u8>], start: Instant, every: Duration) -> u64 {

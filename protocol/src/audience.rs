@@ -1,0 +1,98 @@
+//! Who learns of an event: the sessions it concerns, and a trade as either side sees it.
+
+use crate::{Event, Executed, Header, Liquidity, Reserved, SessionId, Traded};
+
+/// The sessions that learn of an event: the first is the one that spoke, the second another one that it concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audience {
+    /// The session whose command caused the event; the house when nobody's did.
+    pub speaker: SessionId,
+    /// Another session whose order the event changed; the house when there is none.
+    pub other: SessionId,
+}
+
+impl Event<'_> {
+    /// Who learns of this event privately.
+    pub fn audience(&self, header: &Header) -> Audience {
+        let other = match self {
+            Event::Traded(traded) => traded.maker_session,
+            Event::OrderCanceled(canceled) => canceled.session,
+            Event::OrderReplaced(replaced) => replaced.session,
+            Event::OrderReduced(reduced) => reduced.session,
+            Event::OrderAccepted(_)
+            | Event::Executed(_)
+            | Event::OrderRested(_)
+            | Event::MassCanceled(_)
+            | Event::JobEnded(_)
+            | Event::ExchangeOpened(_)
+            | Event::TimeAdvanced(_)
+            | Event::DayRolled(_)
+            | Event::SessionEstablished(_)
+            | Event::SessionEnded(_)
+            | Event::SessionsEnded(_)
+            | Event::RequestRepeated(_)
+            | Event::NotApplied(_)
+            | Event::ConfigSet(_)
+            | Event::KeySet(_)
+            | Event::Proposed(_)
+            | Event::ProposalApproved(_)
+            | Event::ProposalExpired(_)
+            | Event::KillSwitchSet(_)
+            | Event::FreezeSet(_)
+            | Event::BalanceFrozen(_)
+            | Event::ParticipantRegistered(_)
+            | Event::AccountOpened(_)
+            | Event::RiskLimitsSet(_)
+            | Event::FeeScheduleSet(_)
+            | Event::InstrumentSet(_)
+            | Event::PhaseSet(_)
+            | Event::SeriesDrafted(_)
+            | Event::EscrowPosted(_)
+            | Event::SeriesRegistered(_)
+            | Event::UnitsIssued(_)
+            | Event::CashCredited(_)
+            | Event::UnitsTransferred(_)
+            | Event::Rejected(_) => SessionId::HOUSE,
+        };
+        Audience {
+            speaker: header.session,
+            other,
+        }
+    }
+}
+
+impl Traded {
+    /// The trade as the taker or the maker sees it; the other side stays anonymous.
+    pub fn executed(&self, liquidity: Liquidity) -> Executed {
+        let (order, account, fee, leaves, side) = match liquidity {
+            Liquidity::Maker => (
+                self.maker_order,
+                self.maker_account,
+                self.maker_fee,
+                self.maker_leaves,
+                self.taker_side.opposite(),
+            ),
+            Liquidity::Taker => (
+                self.taker_order,
+                self.taker_account,
+                self.taker_fee,
+                self.taker_leaves,
+                self.taker_side,
+            ),
+        };
+        Executed {
+            order,
+            account,
+            series: self.series,
+            price: self.price,
+            amount: self.amount,
+            fee,
+            qty: self.qty,
+            leaves,
+            side,
+            liquidity,
+            currency: self.currency,
+            reserved: Reserved::ZERO,
+        }
+    }
+}
