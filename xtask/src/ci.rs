@@ -11,12 +11,36 @@ struct Mutant {
 }
 
 const MUTANTS: &[Mutant] = &[
-    Mutant { package: "xq-journal", feature: "mutant-skip-sync", tests: &[] },
-    Mutant { package: "xq-journal", feature: "mutant-swap-records", tests: &[] },
-    Mutant { package: "xq-server", feature: "mutant-tell-before-durable", tests: &["--lib"] },
-    Mutant { package: "xq-engine", feature: "mutant-drop-dedup", tests: &["--test", "scenarios"] },
-    Mutant { package: "xq-engine", feature: "mutant-forget-refund", tests: &["--test", "scenarios"] },
-    Mutant { package: "xq-engine", feature: "mutant-skip-transfer", tests: &["--test", "scenarios"] },
+    Mutant {
+        package: "xq-journal",
+        feature: "mutant-skip-sync",
+        tests: &[],
+    },
+    Mutant {
+        package: "xq-journal",
+        feature: "mutant-swap-records",
+        tests: &[],
+    },
+    Mutant {
+        package: "xq-server",
+        feature: "mutant-tell-before-durable",
+        tests: &["--lib"],
+    },
+    Mutant {
+        package: "xq-engine",
+        feature: "mutant-drop-dedup",
+        tests: &["--test", "scenarios"],
+    },
+    Mutant {
+        package: "xq-engine",
+        feature: "mutant-forget-refund",
+        tests: &["--test", "scenarios"],
+    },
+    Mutant {
+        package: "xq-engine",
+        feature: "mutant-skip-transfer",
+        tests: &["--test", "scenarios"],
+    },
 ];
 
 /// Compiles each mutant and requires that its tests fail.
@@ -35,9 +59,12 @@ pub fn mutants() -> Result<()> {
 pub fn ci() -> Result<()> {
     crate::test::test()?;
     mutants()?;
-    let xtask = ["run", "--release", "--package", "xtask", "--"];
-    for habit in [&["bench", "--gate"][..], &["oracle", "--commands", "500000", "--seed", "1"]] {
-        run(&mut cargo(&[&xtask[..], habit].concat()))?;
+    for habit in [
+        &["bench", "--gate"][..],
+        &["oracle", "--commands", "500000", "--seed", "1"],
+        &["crash", "--cycles", "5"],
+    ] {
+        run(&mut cargo(&[&["xtask"][..], habit].concat()))?;
     }
-    run(&mut cargo(&[&xtask[..], &["crash", "--cycles", "5"]].concat()))
+    Ok(())
 }

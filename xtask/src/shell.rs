@@ -6,7 +6,10 @@ use std::process::Command;
 
 /// The project's root.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the project's root").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask stands in the project's root")
+        .to_owned()
 }
 
 /// `cargo` as it was called, from the root.
@@ -20,7 +23,9 @@ pub fn cargo(arguments: &[&str]) -> Command {
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     eprintln!("$ {shown}");
-    let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` failed: {status}");
     }
@@ -31,8 +36,11 @@ pub fn run(command: &mut Command) -> Result<()> {
 pub fn run_expecting_failure(command: &mut Command) -> Result<()> {
     let shown = show(command);
     eprintln!("$ {shown}   # must fail");
-    let output = command.output().with_context(|| format!("cannot start `{shown}`"))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
         bail!("`{shown}` passed: no test noticed the defect");
     }
@@ -43,7 +51,9 @@ pub fn run_expecting_failure(command: &mut Command) -> Result<()> {
 }
 
 fn show(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or(command.get_program());
     let mut shown = program.to_string_lossy().into_owned();
     for argument in command.get_args() {
         shown += " ";

@@ -12,8 +12,9 @@ const FUNCTION_LINES_MAX: usize = 60;
 /// Longest README and map, in lines.
 const DOCUMENTS: &[(&str, usize)] = &[("README.md", 150), ("docs/ARCHITECTURE.md", 250)];
 /// Rooms that hold Rust.
-const ROOMS: &[&str] =
-    &["protocol", "engine", "journal", "gateway", "client", "server", "perf", "benches", "xtask", "fuzz"];
+const ROOMS: &[&str] = &[
+    "protocol", "engine", "journal", "gateway", "client", "server", "perf", "benches", "xtask", "fuzz",
+];
 /// The only places where unsafe code stands, each with its invariant on its page.
 const UNSAFE_PLACES: &[&str] = &[
     "journal/src/unsafe_",
@@ -37,14 +38,16 @@ pub fn tidy() -> Result<()> {
     let mut files = 0;
     for room in ROOMS {
         for path in rust_files(&root().join(room))? {
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let shown = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
             files += 1;
             check_file(&shown, &text, &mut breaches);
         }
     }
     for (document, lines_max) in DOCUMENTS {
-        let text = fs::read_to_string(root().join(document)).with_context(|| format!("cannot read {document}"))?;
+        let text =
+            fs::read_to_string(root().join(document)).with_context(|| format!("cannot read {document}"))?;
         let lines = text.lines().count();
         if lines > *lines_max {
             breaches.push(format!("{document}: {lines} lines, at most {lines_max}"));
@@ -79,10 +82,19 @@ fn check_file(path: &str, text: &str, breaches: &mut Vec<String>) {
     if lines.len() > FILE_LINES_MAX {
         breaches.push(format!("{path}: {} lines, at most {FILE_LINES_MAX}", lines.len()));
     }
-    if !lines.iter().find(|line| !line.starts_with("#!")).is_some_and(|line| line.starts_with("//! ")) {
-        breaches.push(format!("{path}:1: a file opens with one `//!` sentence that says what it is"));
+    if !lines
+        .iter()
+        .find(|line| !line.starts_with("#!"))
+        .is_some_and(|line| line.starts_with("//! "))
+    {
+        breaches.push(format!(
+            "{path}:1: a file opens with one `//!` sentence that says what it is"
+        ));
     }
-    let tests_from = lines.iter().position(|line| line.trim() == "#[cfg(test)]").unwrap_or(lines.len());
+    let tests_from = lines
+        .iter()
+        .position(|line| line.trim() == "#[cfg(test)]")
+        .unwrap_or(lines.len());
     let is_test = path.contains("/tests/") || path.contains("/examples/");
     for (number, line) in (1..).zip(&lines) {
         let code = line.split("//").next().unwrap_or(line);
@@ -90,10 +102,16 @@ fn check_file(path: &str, text: &str, breaches: &mut Vec<String>) {
             breaches.push(format!("{path}:{number}: unfinished work does not stand on main"));
         }
         if !is_test && number <= tests_from && code.contains(&format!(".{}()", "unwrap")) {
-            breaches.push(format!("{path}:{number}: `unwrap` gives no reason; `expect` does"));
+            breaches.push(format!(
+                "{path}:{number}: `unwrap` gives no reason; `expect` does"
+            ));
         }
-        if code.contains(&format!("{} {{", "unsafe")) && !UNSAFE_PLACES.iter().any(|place| path.starts_with(place)) {
-            breaches.push(format!("{path}:{number}: unsafe code stands in its own places only"));
+        if code.contains(&format!("{} {{", "unsafe"))
+            && !UNSAFE_PLACES.iter().any(|place| path.starts_with(place))
+        {
+            breaches.push(format!(
+                "{path}:{number}: unsafe code stands in its own places only"
+            ));
         }
     }
     check_functions(path, &lines, breaches);
@@ -104,13 +122,17 @@ fn check_file(path: &str, text: &str, breaches: &mut Vec<String>) {
 fn check_functions(path: &str, lines: &[&str], breaches: &mut Vec<String>) {
     for (start, line) in lines.iter().enumerate() {
         let trimmed = line.trim_start();
-        let is_function = trimmed.starts_with("fn ") || trimmed.contains(" fn ") && trimmed.starts_with("pub");
+        let is_function =
+            trimmed.starts_with("fn ") || trimmed.contains(" fn ") && trimmed.starts_with("pub");
         // A function that ends on its own line, as in a macro, is one line long.
         if !is_function || trimmed.starts_with("//") || trimmed.ends_with('}') {
             continue;
         }
         let closing = format!("{}}}", &line[..line.len() - trimmed.len()]);
-        let length = lines[start..].iter().position(|line| *line == closing).map_or(1, |offset| offset + 1);
+        let length = lines[start..]
+            .iter()
+            .position(|line| *line == closing)
+            .map_or(1, |offset| offset + 1);
         let is_code = |line: &&&str| {
             let line = line.trim();
             // Arms of a match are as many as the enum has variants; fields of a literal are as many as the struct has.
@@ -120,7 +142,10 @@ fn check_functions(path: &str, lines: &[&str], breaches: &mut Vec<String>) {
         };
         let length = lines[start..start + length].iter().filter(is_code).count();
         if length > FUNCTION_LINES_MAX {
-            breaches.push(format!("{path}:{}: {length} lines in one function, at most {FUNCTION_LINES_MAX}", start + 1));
+            breaches.push(format!(
+                "{path}:{}: {length} lines in one function, at most {FUNCTION_LINES_MAX}",
+                start + 1
+            ));
         }
     }
 }
@@ -142,7 +167,13 @@ mod tests {
         let word = "unwrap";
         assert!(breaches("engine/src/a.rs", &format!("//! A.\nfn a() {{ b.{word}() }}\n"))[0].contains(word));
         let word = "unsafe";
-        assert!(breaches("engine/src/a.rs", &format!("//! A.\nfn a() {{ {word} {{ b() }} }}\n"))[0].contains(word));
+        assert!(
+            breaches(
+                "engine/src/a.rs",
+                &format!("//! A.\nfn a() {{ {word} {{ b() }} }}\n")
+            )[0]
+            .contains(word)
+        );
         let long = format!("//! A.\nfn a() {{\n{}}}\n", "    b();\n".repeat(60));
         assert!(breaches("engine/src/a.rs", &long)[0].contains("62 lines in one function"));
         let unfinished = format!("//! A.\n// {}: later\n", unfinished()[0]);
