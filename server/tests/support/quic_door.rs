@@ -225,7 +225,12 @@ impl QuicDoor {
         let events = next_command(&self.runtime, &mut running.source, &running.bell);
         let (event, said) = (events[0].header(), command.header());
         let cause = (event.session, event.req_seq);
-        assert_eq!(cause, (said.session, said.req_seq), "nothing enters between two steps: {:?}", events[0].event());
+        assert_eq!(
+            cause,
+            (said.session, said.req_seq),
+            "nothing enters between two steps: {:?}",
+            events[0].event()
+        );
         events
     }
 
@@ -273,7 +278,13 @@ impl QuicDoor {
         match frame.command() {
             Ok(Command::Genesis(genesis)) if self.journal_name.is_zero() => {
                 self.journal_name = genesis.journal_id;
-                CommandFrame::new(*frame.header, &Genesis { journal_id: self.journal_id, ..*genesis })
+                CommandFrame::new(
+                    *frame.header,
+                    &Genesis {
+                        journal_id: self.journal_id,
+                        ..*genesis
+                    },
+                )
             }
             Ok(Command::SetKey(key)) => {
                 let fingerprint = self.certificate(key.fingerprint).fingerprint;
@@ -310,7 +321,10 @@ impl QuicDoor {
     }
 
     fn disconnect(&mut self, session: SessionId, command: &CommandFrame) -> Vec<EventFrame> {
-        let speaker = self.speakers.remove(&session).expect("the way led here because it is up");
+        let speaker = self
+            .speakers
+            .remove(&session)
+            .expect("the way led here because it is up");
         speaker.raw.connection.close(0_u32.into(), b"");
         self.over_quic += 1;
         self.next_events(command)
@@ -376,7 +390,13 @@ impl QuicDoor {
                 }
                 Event::ExchangeOpened(opened) => {
                     let journal_id = self.journal_name;
-                    told.push(EventFrame::new(header, &ExchangeOpened { journal_id, ..*opened }));
+                    told.push(EventFrame::new(
+                        header,
+                        &ExchangeOpened {
+                            journal_id,
+                            ..*opened
+                        },
+                    ));
                 }
                 Event::SessionEstablished(up) => {
                     let last = self.connections.entry(header.session).or_default();
@@ -454,7 +474,10 @@ fn offer(pipeline: &Pipeline, command: &CommandFrame) {
 fn next_command(runtime: &Runtime, source: &mut Source, bell: &Notify) -> Vec<EventFrame> {
     let mut events: Vec<EventFrame> = Vec::new();
     loop {
-        while let Some(frame) = source.next_event().expect("the event journal is what was written") {
+        while let Some(frame) = source
+            .next_event()
+            .expect("the event journal is what was written")
+        {
             events.push(EventFrame::copy_of(&frame).expect("an event fits its slot"));
             if frame.header.is_last() {
                 return events;

@@ -27,8 +27,8 @@ const OPENING: &[&str] = &[
     "account acme",
     "account alice",
     "account bob",
-    "deposit alice 1000000.00",
-    "deposit bob 1000000.00",
+    "deposit alice 1000000.00 CNY",
+    "deposit bob 1000000.00 CNY",
     "draft COFFEE acme CNY face=30.00 redeem=30.00 tick=0.01 lot=1 cap=1000000 from=+0s to=+365d \
      terms=7465726d7365726d7365726d7365726d7365726d7365726d7365726d7365726d",
     "escrow COFFEE 30000.00",
@@ -56,10 +56,17 @@ impl Site {
     pub fn prepare() -> Site {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let authority = TrialAuthority::create(&folder.path().join("keys")).expect("keys are made");
-        authority.server("server", &["localhost", "127.0.0.1"]).expect("keys are made");
-        let key = |(name, ..): (&'static str, u32, &str)| (name, authority.client(name).expect("keys are made"));
+        authority
+            .server("server", &["localhost", "127.0.0.1"])
+            .expect("keys are made");
+        let key =
+            |(name, ..): (&'static str, u32, &str)| (name, authority.client(name).expect("keys are made"));
         let keys = GUESTS.into_iter().map(key).collect();
-        Site { folder, authority, keys }
+        Site {
+            folder,
+            authority,
+            keys,
+        }
     }
 
     /// The configuration as text, with the journals in this folder.
@@ -100,7 +107,8 @@ impl Venue {
     /// Starts one with a new journal.
     pub fn start() -> Venue {
         let site = Site::prepare();
-        let server = Server::start(&site.config(), ClockLeap::Refuse, &mut |_, _| {}).expect("the exchange starts");
+        let server =
+            Server::start(&site.config(), ClockLeap::Refuse, &mut |_, _| {}).expect("the exchange starts");
         Venue { site, server }
     }
 
@@ -132,7 +140,13 @@ impl<'a> Desk<'a> {
         for (name, number, _) in GUESTS {
             names.name_participant(name, ParticipantId(number));
         }
-        Desk { site, address, endpoint: endpoint(), names, speakers: BTreeMap::new() }
+        Desk {
+            site,
+            address,
+            endpoint: endpoint(),
+            names,
+            speakers: BTreeMap::new(),
+        }
     }
 
     /// A connection with a participant's certificate; nothing is said yet.
@@ -169,15 +183,21 @@ impl<'a> Desk<'a> {
         raw.say(frame.bytes()).await;
         let answer = raw.answer(number).await;
         let own = answer.iter().map(|frame| frame.frame().expect("a frame"));
-        let own: Vec<Frame<'_>> = own.filter(|frame| frame.header.req_seq == ReqSeq(number) || is_refusal(frame)).collect();
-        own.iter().flat_map(|frame| told(frame, &mut self.names)).collect()
+        let own: Vec<Frame<'_>> = own
+            .filter(|frame| frame.header.req_seq == ReqSeq(number) || is_refusal(frame))
+            .collect();
+        own.iter()
+            .flat_map(|frame| told(frame, &mut self.names))
+            .collect()
     }
 
     /// Says lines of which none may be refused.
     pub async fn say_all(&mut self, lines: &[&str]) {
         for line in lines {
             let told = self.say(line).await;
-            let refused = told.iter().any(|line| line.starts_with("rejected") || line.starts_with("at the door"));
+            let refused = told
+                .iter()
+                .any(|line| line.starts_with("rejected") || line.starts_with("at the door"));
             assert!(!refused, "`{line}`: {told:?}");
         }
     }
@@ -192,7 +212,10 @@ impl<'a> Desk<'a> {
         let sold = self.say("sell acme 1 COFFEE @ 20.00 as s").await;
         assert!(sold[0].starts_with("accepted"), "{sold:?}");
         let bought = self.say("buy bob 1 COFFEE @ 20.00 as b").await;
-        assert!(bought.iter().any(|line| line.starts_with("executed b 1 @ 20.00")), "{bought:?}");
+        assert!(
+            bought.iter().any(|line| line.starts_with("executed b 1 @ 20.00")),
+            "{bought:?}"
+        );
     }
 }
 
