@@ -5,6 +5,7 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -68,8 +69,8 @@ pub fn build() -> anyhow::Result<PathBuf> {
     let messages = said
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    executables.last().context("cargo did not say where `xq` is")
+    let mut executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executables.next_back().context("cargo did not say where `xq` is")
 }
 
 /// A loopback address whose port nobody has at the moment.
@@ -131,6 +132,12 @@ impl Trial {
         self.folder.join("data")
     }
 
+    /// What the process has said so far, in all its runs.
+    pub fn log(&self) -> anyhow::Result<String> {
+        let path = self.folder.join("xq.log");
+        std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+    }
+
     /// What a client needs to connect as a guest, in one of its sessions.
     pub fn client(&self, guest: &Guest, slot: u32) -> xq_client::Config {
         let keys = self.folder.join("keys");
@@ -142,7 +149,7 @@ impl Trial {
             key: keys.join(format!("{}.key", guest.name)),
             session: guest.session(slot),
             resume: None,
-            mtu: Some(65_000),
+            mtu: None,
         }
     }
 
@@ -168,6 +175,8 @@ impl Trial {
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file);
+        // A group of its own: Ctrl-C on the terminal is for whoever started it, who then stops it in good order.
+        command.process_group(0);
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {}", self.binary.display()))?;

@@ -7,6 +7,7 @@ mod conformance;
 mod crash;
 mod exchange;
 mod oracle;
+mod run;
 mod shell;
 mod test;
 mod tidy;
@@ -24,6 +25,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Habit {
+    /// Runs an exchange with a small market in it, shown live; or with real orders (--orders).
+    Run(run::Args),
     /// Plays other people's tests and real orders; needs the data folder (XQ_DATA, or ../shared/data).
     Conformance(conformance::Args),
     /// Plays random orders through every book beside the naive one.
@@ -46,6 +49,7 @@ enum Habit {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().habit {
+        Habit::Run(args) => run::run(&args),
         Habit::Conformance(args) => conformance::run(&args),
         Habit::Oracle(args) => oracle::run(&args),
         Habit::Bench(args) => bench::run(&args),

@@ -1,5 +1,6 @@
 //! `cargo xtask conformance`: other people's tests and real orders, each check through every book, with its counts.
 
+mod drive;
 mod flows;
 mod lobster;
 mod orderbook;
@@ -34,6 +35,8 @@ enum Check {
     LobsterB,
     /// The exchange after real orders: trial balance, laws, replay.
     Ledger,
+    /// Real orders through a session over QUIC; then trial balance and replay of what was journaled.
+    Drive,
     /// The flows are the pinned ones.
     Flows,
 }
@@ -145,6 +148,10 @@ fn play(check: Check, data: &Path, wanted: &[BookName]) -> anyhow::Result<Vec<(&
         Check::Ledger => Ok(lobster::ledger(data)?
             .into_iter()
             .map(|count| (BookName::Exchange.text(), count))
+            .collect()),
+        Check::Drive => Ok(drive::drive(data)?
+            .into_iter()
+            .map(|count| ("over QUIC", count))
             .collect()),
         Check::Flows => Ok(flows::pinned(data)?
             .into_iter()

@@ -66,6 +66,31 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at the journal.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
+/// Starts the process and waits until it says that it listens: it holds its port for a moment before it recovers, and
+/// who connects then is not heard.
+pub fn start(trial: &Trial) -> anyhow::Result<Running> {
+    let (said_before, started) = (times_listening(trial), Instant::now());
+    let mut running = trial.spawn()?;
+    running.wait_until_listening()?;
+    while times_listening(trial) == said_before {
+        ensure!(
+            started.elapsed() < PATIENCE,
+            "the exchange does not say that it listens"
+        );
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(running)
+}
+
+/// How often a process of this trial said that it listens.
+fn times_listening(trial: &Trial) -> usize {
+    let log = trial.config().with_file_name("xq.log");
+    std::fs::read_to_string(log)
+        .unwrap_or_default()
+        .matches("listening at ")
+        .count()
+}
+
 /// One cycle.
 pub struct Cycle<'a> {
     trial: &'a Trial,
@@ -102,7 +127,7 @@ impl<'a> Cycle<'a> {
             }
         }
         let started = Instant::now();
-        let running = self.trial.start()?;
+        let running = start(self.trial)?;
         tally.recovery = started.elapsed();
         let acknowledged = AtomicUsize::new(0);
         let last_fill = self.load_until_death(running, records, (&acknowledged, tally))?;
@@ -131,7 +156,7 @@ impl<'a> Cycle<'a> {
 
     /// Starts the process, waits until it has its journals open, and kills it a little later.
     fn kill_in_recovery(&mut self, tally: &mut Tally) -> anyhow::Result<()> {
-        let said_before = self.times_listening();
+        let said_before = times_listening(self.trial);
         let running = self.trial.spawn()?;
         let (pid, spawned) = (running.pid(), Instant::now());
         while !has_open(pid, &self.trial.journals()) {
@@ -148,19 +173,10 @@ impl<'a> Cycle<'a> {
             std::thread::yield_now();
         }
         running.kill()?;
-        if self.times_listening() == said_before {
+        if times_listening(self.trial) == said_before {
             tally.kills_in_recovery += 1;
         }
         Ok(())
-    }
-
-    /// How often a process of this trial said that it listens.
-    fn times_listening(&self) -> usize {
-        let log = self.trial.config().with_file_name("xq.log");
-        std::fs::read_to_string(log)
-            .unwrap_or_default()
-            .matches("listening at ")
-            .count()
     }
 
     fn load_until_death(

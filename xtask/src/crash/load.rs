@@ -4,9 +4,7 @@ use super::record::Record;
 use super::venue::{SERIES, account};
 use anyhow::Context;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::timeout;
 use xq_client::{Client, ClientError, Resume, Sender};
 use xq_protocol::{
     CancelOrder, ClOrdId, Execution, Nanos, OnDisconnect, OrderId, OrderType, PlaceOrder, Price, Qty, ReqSeq,
@@ -35,9 +33,8 @@ impl Draws {
 const DEPTH: usize = 400;
 /// Of so many last requests, some are sent again: fewer than the exchange remembers.
 const RESENT_OF: u64 = 2_000;
-
-/// A kill is told to the sessions this long after it at most.
-const NOTICED_WITHIN: Duration = Duration::from_secs(5);
+/// Times that a session tries to connect.
+const ATTEMPTS_MAX: u32 = 5;
 
 /// One trader's session over one connection.
 pub struct Session<'a> {
@@ -56,7 +53,7 @@ impl Session<'_> {
     /// process died. How many it asked again.
     ///
     /// # Errors
-    /// What contradicts what was told before; a connection lost before the process died.
+    /// What contradicts what was told before; an exchange that will not serve it any more.
     pub async fn run(
         &mut self,
         config: xq_client::Config,
@@ -68,12 +65,11 @@ impl Session<'_> {
             next_req_seq: ReqSeq(self.record.next_request()),
             journal_id: self.record.journal_id,
         };
-        let client = Client::connect(xq_client::Config {
+        let config = xq_client::Config {
             resume: Some(resume),
             ..config
-        })
-        .await;
-        let (sender, mut reports) = client.context("cannot connect after the restart")?.split();
+        };
+        let (sender, mut reports) = connect(config).await?.split();
         let resent = self.ask_again(&sender, &mut draws)?;
         loop {
             self.ask_more(&sender)?;
@@ -83,16 +79,7 @@ impl Session<'_> {
                 batch = reports.next_batch() => batch?,
             };
             let before = self.record.acknowledged();
-            for report in &batch {
-                if is_down(report) {
-                    // No contradiction when it is the kill that is noticed, just before it is told.
-                    let told = timeout(NOTICED_WITHIN, died.wait_for(|died| *died)).await;
-                    if told.is_ok() {
-                        return Ok(resent);
-                    }
-                }
-                self.record.hear(report)?;
-            }
+            batch.iter().try_for_each(|report| self.record.hear(report))?;
             self.acknowledged
                 .fetch_add(self.record.acknowledged() - before, Ordering::Relaxed);
         }
@@ -127,8 +114,15 @@ impl Session<'_> {
     }
 }
 
-fn is_down(report: &xq_client::Report) -> bool {
-    matches!(report, xq_client::Report::Down(_))
+/// Connects, as often as a busy machine may need.
+async fn connect(config: xq_client::Config) -> anyhow::Result<Client> {
+    let mut attempts = 1;
+    loop {
+        match Client::connect(config.clone()).await {
+            Err(error) if error.is_passing() && attempts < ATTEMPTS_MAX => attempts += 1,
+            other => return other.context("cannot connect after the restart"),
+        }
+    }
 }
 
 enum Asked {

@@ -140,7 +140,7 @@ fn campaign(binary: &Path, way: Way, (cycles, seed): (u32, u64)) -> anyhow::Resu
 
 /// Starts once more, stops cleanly, and compares the journals with what was acknowledged.
 fn check_all(trial: &Trial, records: &[Record]) -> anyhow::Result<Found> {
-    trial.start()?.terminate()?;
+    cycle::start(trial)?.terminate()?;
     check::check(&trial.journals(), records)
 }
 

@@ -109,6 +109,8 @@ impl Record {
             }
             Report::Event { out_seq, frame } => self.event(*out_seq, frame),
             Report::Refused(refused) => self.settle(refused.req_seq.0, Answer::Refused),
+            // It is sought again, and what is unanswered sent again.
+            Report::Down(error) if error.is_passing() => Ok(()),
             Report::Down(error) => bail!("session {}: {error}", self.session),
         }
     }

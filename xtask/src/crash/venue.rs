@@ -1,6 +1,6 @@
 //! The market that the load meets: accounts with money and coupons, opened once, before anything dies.
 
-use super::{GUESTS, TRADERS};
+use super::{GUESTS, TRADERS, cycle};
 use crate::exchange::Trial;
 use anyhow::{Context, bail, ensure};
 use xq_client::{Client, Report};
@@ -25,7 +25,7 @@ pub fn account(trader: usize) -> AccountId {
 
 /// Opens it, and stops the exchange cleanly.
 pub fn open(trial: &Trial) -> anyhow::Result<()> {
-    let running = trial.start()?;
+    let running = cycle::start(trial)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
