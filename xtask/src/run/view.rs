@@ -23,11 +23,15 @@ const LEVELS: usize = 5;
 /// Trades that are shown.
 const TRADES: usize = 6;
 /// Lines of the picture, so that the next one is drawn over it.
-const PICTURE_LINES: usize = LEVELS + TRADES + 7;
+const PICTURE_LINES: usize = LEVELS + TRADES + 6;
 
 /// What follows a notice, so that the next picture is drawn below it.
 pub fn room_after_notice() -> String {
-    let lines = if std::io::stdout().is_terminal() { PICTURE_LINES } else { 0 };
+    let lines = if std::io::stdout().is_terminal() {
+        PICTURE_LINES
+    } else {
+        0
+    };
     "\n".repeat(lines)
 }
 
@@ -218,10 +222,6 @@ impl View {
 
     fn picture(&self, book: &Book) -> String {
         let mut text = String::new();
-        if self.drawn.is_some() {
-            // Up to where the last picture began, and away with it.
-            let _ = write!(text, "\x1b[{PICTURE_LINES}A\x1b[J");
-        }
         let (sent, refused) = (
             self.counts.sent.load(Ordering::Relaxed),
             self.counts.refused.load(Ordering::Relaxed),
@@ -247,7 +247,16 @@ impl View {
         for at in 0..TRADES {
             let _ = writeln!(text, "{}", self.trades.get(at).map_or(String::new(), shown_trade));
         }
-        text
+        assert_eq!(
+            text.lines().count(),
+            PICTURE_LINES,
+            "the next picture is drawn over exactly this one"
+        );
+        match self.drawn {
+            // Up to where the last picture began, and away with it.
+            Some(_) => format!("\x1b[{PICTURE_LINES}A\x1b[J{text}"),
+            None => text,
+        }
     }
 }
 
