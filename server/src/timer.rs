@@ -26,7 +26,8 @@ pub(crate) fn run(mut ingress: Ingress, clock: SteadyClock, interval: Duration, 
             if taken == 0 {
                 tracing::warn!("the command ring is full: a tick was left out");
             }
-            due += interval;
+            // Ticks that were missed while the machine was busy are not made up for: one says all that they would.
+            due = Instant::now() + interval;
         } else {
             std::thread::park_timeout(left);
         }
