@@ -207,10 +207,13 @@ async fn last_words(mut raw: Raw, bytes: &[u8]) -> RejectCode {
     bye.code
 }
 
+/// What is done to a header, and the code it is refused with.
+type Case = (fn(&mut Header), RejectReason);
+
 #[test]
 fn what_is_no_frame_ends_its_connection_and_no_other() {
     with_market(async |_, desk| {
-        let cases: [(fn(&mut Header), RejectReason); 5] = [
+        let cases: [Case; 5] = [
             (|header| header.block_length = 4_096, RejectReason::Malformed),
             (|header| header.block_length = 3, RejectReason::Malformed),
             (|header| header.block_length += 8, RejectReason::Malformed),

@@ -68,9 +68,9 @@ fn build() -> anyhow::Result<PathBuf> {
     let messages = said
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    let mut executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
     executables
-        .last()
+        .next_back()
         .context("cargo did not say where count_flow is")
 }
 

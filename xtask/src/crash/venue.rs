@@ -41,10 +41,10 @@ async fn staff(trial: &Trial) -> anyhow::Result<()> {
         .await
         .context("the bank's session")?;
     let traders = TRADERS.len() as u64;
-    for trader in 0..TRADERS.len() {
+    for (trader, guest) in TRADERS.iter().enumerate() {
         let open = OpenAccount {
             account: account(trader),
-            owner: ParticipantId(TRADERS[trader].number),
+            owner: ParticipantId(guest.number),
             operated_by: ParticipantId::ZERO,
             schedule: ScheduleId::ZERO,
             reserved: Reserved::ZERO,
