@@ -5,7 +5,6 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -175,8 +174,6 @@ impl Trial {
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file);
-        // A group of its own: Ctrl-C on the terminal is for whoever started it, who then stops it in good order.
-        command.process_group(0);
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {}", self.binary.display()))?;

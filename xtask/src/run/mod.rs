@@ -79,6 +79,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     ended
 }
 
+/// Whether the exchange goes on.
+#[derive(PartialEq, Eq)]
+enum Life {
+    /// It does, perhaps in another process.
+    Goes,
+    /// It was asked to stop, and has.
+    Over,
+}
+
 /// The processes of a run.
 struct Stage {
     trial: Trial,
@@ -112,17 +121,23 @@ impl Stage {
                         tokio::time::sleep(view::REFRESH_EVERY).await;
                         return Ok(());
                     }
-                    self.revive()?;
+                    // Ctrl-C is heard by the exchange, too.
+                    if self.revive()? == Life::Over {
+                        return Ok(());
+                    }
                 }
             }
         }
     }
 
     /// Starts the exchange again when it was killed: it recovers, and everyone comes back to it.
-    fn revive(&mut self) -> anyhow::Result<()> {
+    fn revive(&mut self) -> anyhow::Result<Life> {
         let Some(status) = self.running.ended()? else {
-            return Ok(());
+            return Ok(Life::Goes);
         };
+        if status.success() {
+            return Ok(Life::Over);
+        }
         if status.code().is_some() {
             bail!("the exchange ended by itself, {status}: see xq.log");
         }
@@ -131,7 +146,7 @@ impl Stage {
         venue::open_markets(&self.trial)?;
         println!("It has recovered; its process is {} now.", self.running.pid());
         print!("{}", view::room_after_notice());
-        Ok(())
+        Ok(Life::Goes)
     }
 }
 
