@@ -13,9 +13,15 @@ const LOBSTER_UNITS: i64 = 100;
 /// Why a file cannot be played.
 #[derive(Debug, thiserror::Error)]
 pub enum TapeError {
-    /// A file that is missing or malformed, by its path and line.
+    /// No such file.
+    #[error("{}: not found", .path.display())]
+    Missing {
+        /// The path looked for.
+        path: std::path::PathBuf,
+    },
+    /// A file that cannot be read or is malformed, by its path and line.
     #[error(transparent)]
-    Data(#[from] DataError),
+    Data(DataError),
     /// A price that the exchange cannot quote.
     #[error("{path}:{line}: the price {price} is not a whole number of cents above zero")]
     Price {
@@ -40,6 +46,16 @@ pub enum TapeError {
         /// The file.
         path: String,
     },
+}
+
+impl From<DataError> for TapeError {
+    fn from(error: DataError) -> TapeError {
+        match error {
+            // Whose file it is depends on who plays it: not on the data folder of the tests.
+            DataError::Missing { path } => TapeError::Missing { path },
+            DataError::Unreadable { .. } | DataError::Malformed { .. } => TapeError::Data(error),
+        }
+    }
 }
 
 /// An order as the tape tells of it.
