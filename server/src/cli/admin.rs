@@ -4,14 +4,14 @@ use super::Ended;
 use super::door::{Door, Outcome};
 use crate::exit::Exit;
 use std::path::PathBuf;
-use xq_protocol::text::{Names, parse_command};
+use xq_protocol::text::parse_command;
 
 /// Says commands to the running exchange, one a line.
 #[derive(clap::Args)]
 pub(super) struct Admin {
     #[command(flatten)]
     door: Door,
-    /// The command, as in `phase #1 continuous`.
+    /// The command, as in `phase #1 continuous`, or `account alice id=10 owner=alice`.
     #[arg(
         value_name = "TEXT",
         required_unless_present = "file",
@@ -37,8 +37,8 @@ impl Admin {
             .map(|(place, line)| (place + 1, line.trim()))
             .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
             .collect();
+        let mut names = self.door.names()?;
         self.door.converse(async |session| {
-            let mut names = Names::new();
             for (number, line) in &lines {
                 let parsed = parse_command(line, &mut names)
                     .map_err(|e| Ended::with(Exit::Usage, anyhow::anyhow!("line {number}: {e}")))?;

@@ -60,11 +60,28 @@ impl Door {
         })
     }
 
-    fn client_config(&self) -> Result<xq_client::Config, Ended> {
-        let config = match &self.config {
+    /// Names for the notation: a participant is called like its certificate's file.
+    pub(super) fn names(&self) -> Result<Names, Ended> {
+        let mut names = Names::new();
+        for participant in &self.exchange()?.participants {
+            let stem = participant.certificates.first().and_then(|path| path.file_stem());
+            if let Some(name) = stem.and_then(|stem| stem.to_str()) {
+                names.name_participant(name, ParticipantId(participant.number));
+            }
+        }
+        Ok(names)
+    }
+
+    /// The exchange's configuration.
+    fn exchange(&self) -> Result<Config, Ended> {
+        Ok(match &self.config {
             Some(path) => Config::from_file(path)?,
             None => Config::defaults(),
-        };
+        })
+    }
+
+    fn client_config(&self) -> Result<xq_client::Config, Ended> {
+        let config = self.exchange()?;
         let folder = config.server.authority.parent().unwrap_or(Path::new("."));
         let cert = folder.join(format!("{}.pem", self.name));
         let number = self.participant.or_else(|| number_of(&config, &self.name));
