@@ -1,8 +1,10 @@
 //! A session of the running exchange, for the subcommands that speak to it.
 
 use super::Ended;
+use crate::clock::wall_now;
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::timer::tick;
 use std::path::{Path, PathBuf};
 use xq_client::{Client, ClientError, Report};
 use xq_protocol::text::{Names, print_event};
@@ -63,6 +65,8 @@ impl Door {
     /// Names for the notation: a participant is called like its certificate's file.
     pub(super) fn names(&self) -> Result<Names, Ended> {
         let mut names = Names::new();
+        // What a line leaves to the time, as a deposit's value date, is of today.
+        names.learn(&tick(wall_now()).frame().expect("a tick is a frame"));
         for participant in &self.exchange()?.participants {
             let stem = participant.certificates.first().and_then(|path| path.file_stem());
             if let Some(name) = stem.and_then(|stem| stem.to_str()) {

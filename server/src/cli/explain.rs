@@ -5,16 +5,17 @@ use super::at_rest::{Beside, Folder};
 use super::dump::{followed, said};
 use crate::exit::Exit;
 use crate::recovery::frame_of;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use xq_journal::{CommandReader, Verify};
 use xq_protocol::text::Names;
-use xq_protocol::{Event, OrderId, Seq};
+use xq_protocol::{ClOrdId, Event, OrderId, Seq};
 
 /// Tells an order's life; may run beside the exchange.
 #[derive(clap::Args)]
 pub(super) struct Explain {
-    /// The order's number.
-    order: u64,
+    /// The order: its number, or its client's id, under which all orders are told that ever bore it.
+    order: String,
     #[command(flatten)]
     folder: Folder,
 }
@@ -22,7 +23,8 @@ pub(super) struct Explain {
 impl Explain {
     pub(super) fn run(self) -> Result<(), Ended> {
         let found = self.folder.open(Beside::Running)?;
-        let (last, order) = (found.commands.last_seq, OrderId(self.order));
+        let last = found.commands.last_seq;
+        let mut sought = Sought::of(&self.order);
         let mut commands = CommandReader::open(Arc::clone(&found.storage), Verify::Order, Seq(1))?;
         let mut events = found.events.reader()?;
         let (mut names, mut steps) = (Names::new(), 0);
@@ -40,8 +42,12 @@ impl Explain {
                 };
                 let event = frame_of(bytes, seq)?;
                 names.learn(&event);
-                if event.event().is_ok_and(|event| concerns(&event, order)) {
+                let fact = event.event().ok();
+                if fact.is_some_and(|fact| sought.is_met_by(&fact)) {
                     lines.push(followed(&event, &names));
+                }
+                if let Some(Event::OrderAccepted(accepted)) = fact.filter(|fact| sought.is_met_by(fact)) {
+                    lines.push(format!("    its number is {}", accepted.order));
                 }
             }
             if lines.len() > 1 {
@@ -50,10 +56,37 @@ impl Explain {
             }
         }
         if steps == 0 {
-            let error = anyhow::anyhow!("no event names order {order}");
+            let error = anyhow::anyhow!("no event names order {}", self.order);
             return Err(Ended::with(Exit::Refused, error));
         }
         Ok(())
+    }
+}
+
+/// The orders whose life is told.
+struct Sought {
+    orders: BTreeSet<OrderId>,
+    label: Option<ClOrdId>,
+}
+
+impl Sought {
+    fn of(text: &str) -> Sought {
+        let number: Option<u64> = text.parse().ok();
+        Sought {
+            orders: number.map(OrderId).into_iter().collect(),
+            label: ClOrdId::from_text(text),
+        }
+    }
+
+    /// Whether an event is part of it; learns which orders bear the client's id.
+    fn is_met_by(&mut self, event: &Event<'_>) -> bool {
+        match event {
+            Event::OrderAccepted(e) if Some(e.cl_ord_id) == self.label => {
+                self.orders.insert(e.order);
+                true
+            }
+            event => self.orders.iter().any(|order| concerns(event, *order)),
+        }
     }
 }
 
