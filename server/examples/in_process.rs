@@ -6,7 +6,7 @@
 #[path = "../tests/in_process/mod.rs"]
 mod in_process;
 
-use in_process::{House, flow_order, journals};
+use in_process::{House, flow_order, journals, wait_until_ready};
 use std::time::{Duration, Instant};
 use xq_protocol::EventFrame;
 
@@ -24,11 +24,13 @@ fn main() {
     let (orders, rate) = (argument(1, 1_000_000), argument(2, 0));
     let folder = tempfile::tempdir_in(".").expect("a folder on a real disk");
     let mut journals = journals(folder.path());
-    journals.commands.segment_size = 256 << 20;
+    journals.commands.segment_size = 128 << 20;
     journals.commands.batch_bytes = 1 << 20;
-    journals.events.segment_size = 256 << 20;
+    journals.events.segment_size = 128 << 20;
     let mut house = House::open(&journals);
     house.flow(0..20_000);
+    // Filling segments with zeros is work of a start, not of the flow.
+    wait_until_ready(folder.path(), journals.commands.prepared_segments);
     let now = house.now;
     let frames: Vec<EventFrame> = (20_000..20_000 + orders)
         .map(|number| flow_order(number, now))

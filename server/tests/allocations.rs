@@ -6,7 +6,7 @@
 
 mod in_process;
 
-use in_process::{House, journals};
+use in_process::{House, journals, wait_until_ready};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -69,22 +69,6 @@ static ALLOCATOR: Counting = Counting;
 /// Segments made ready ahead: more than the flow fills, since a writer that finds none has to make one itself.
 const READY: usize = 16;
 
-/// Waits until the helper has made all segments ready that it should.
-fn wait_until_ready(folder: &std::path::Path) {
-    let ready = |kind: &str| {
-        let names = std::fs::read_dir(folder)
-            .expect("lists")
-            .map(|entry| entry.expect("an entry").file_name());
-        names
-            .filter(|name| name.to_string_lossy().starts_with(kind))
-            .count()
-            > READY
-    };
-    while !(ready("command-") && ready("event-")) {
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn the_three_threads_of_the_data_path_allocate_nothing_once_running() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -94,7 +78,7 @@ fn the_three_threads_of_the_data_path_allocate_nothing_once_running() {
     let mut house = House::open(&journals);
     // Long enough that every table has met every kind of command, and segments were changed.
     house.flow(0..10_000);
-    wait_until_ready(folder.path());
+    wait_until_ready(folder.path(), READY);
     COUNTING.store(true, Ordering::SeqCst);
     house.flow(10_000..40_000);
     COUNTING.store(false, Ordering::SeqCst);

@@ -362,3 +362,18 @@ pub fn flow_order(number: u64, now: Nanos) -> EventFrame {
     };
     EventFrame::new(header, &order)
 }
+
+/// Waits until the helper has made so many segments of each journal ready, besides the one in use.
+pub fn wait_until_ready(folder: &Path, segments: usize) {
+    let ready = |kind: &str| {
+        let names = std::fs::read_dir(folder).expect("lists");
+        let names = names.map(|entry| entry.expect("an entry").file_name());
+        names
+            .filter(|name| name.to_string_lossy().starts_with(kind))
+            .count()
+            > segments
+    };
+    while !(ready("command-") && ready("event-")) {
+        std::thread::yield_now();
+    }
+}
