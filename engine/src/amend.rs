@@ -7,12 +7,13 @@ use crate::jobs::{Job, Scope};
 use crate::ledger::Spot;
 use crate::matching::{Rests, reaches};
 use crate::order::Slot;
-use crate::place::{admit_bounds, admit_limits, admit_terms, buy_hold, shortage};
+use crate::party::Rates;
+use crate::place::{admit_bounds, admit_limits, admit_terms, buy_hold, shortage, worst_rate};
 use crate::refusal::{Refusal, beyond};
 use xq_protocol::{
     AccountId, Amount, CancelOrder, CancelReason, ClOrdId, Count, Execution, JobKind, MassCancel,
     MassCanceled, OrderId, OrderReduced, OrderReplaced, Ppm, Price, Progress, Qty, RejectReason,
-    ReplaceOrder, Reserved, SessionId, Side,
+    ReplaceOrder, Reserved, SeriesId, SessionId, Side,
 };
 
 /// What admission found out about a replacement.
@@ -23,14 +24,21 @@ struct Replacement {
     leaves: Qty,
     /// What it must hold from here on.
     hold: Amount,
+    /// Price × quantity of what is open, as its account counts it from here on.
+    notional: Amount,
+    rates: Rates,
     place: Place,
 }
 
-/// Whether a replaced order keeps its place in time.
+/// Where a replaced order goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
+    /// It keeps its place in time.
     Kept,
-    Lost,
+    /// To the end of a queue, at a price that reaches nothing.
+    Moved,
+    /// It meets the book as if it were new.
+    Arrives,
 }
 
 impl Venue {
@@ -89,7 +97,7 @@ impl Venue {
         events.emit(&OrderReduced {
             order: self.floor.orders.id(slot),
             account: AccountId(node.account),
-            series: xq_protocol::SeriesId(node.series),
+            series: SeriesId(node.series),
             released,
             qty,
             leaves,
@@ -148,16 +156,16 @@ impl Venue {
     fn admit_replace(&self, speaker: Speaker, c: &ReplaceOrder) -> Result<Replacement, Refusal> {
         let account = self.acting(speaker, c.account)?;
         let slot = self.named(c.account, c.order, c.orig_cl_ord_id)?;
-        let node = self.floor.orders.node(slot);
-        let details = self.floor.orders.details(slot);
+        let (node, details) = self.floor.orders.both(slot);
         let series = self.series.known(node.series);
         self.admit_party(speaker, account, series)?;
         self.admit_market(series)?;
         // Limits lowered since must not keep anyone from lowering an order.
-        let lowers = c.limit == series.price(node.rung) && c.total_qty <= details.total;
+        let old_limit = series.price(node.rung);
+        let lowers = c.limit == old_limit && c.total_qty <= details.total;
         let account_max = if lowers { Qty::ZERO } else { account.order_qty_max };
-        admit_terms(series, c.limit, c.total_qty, account_max)?;
-        admit_bounds(series, c.limit)?;
+        let rung = admit_terms(series, c.limit, c.total_qty, account_max)?;
+        let rung = admit_bounds(series, c.limit, rung)?;
         let renamed = !c.cl_ord_id.is_zero() && c.cl_ord_id != details.cl_ord_id;
         if renamed {
             self.admit_cl_ord_id(c.account, c.cl_ord_id)?;
@@ -165,73 +173,67 @@ impl Venue {
         if self.floor.doom(slot).is_some() {
             return Err(RejectReason::TooLate.into());
         }
-        let rung = series.rung(c.limit);
         if details.execution == Execution::PostOnly && self.floor.would_take(series, node.side, rung) {
             return Err(RejectReason::WouldTake.into());
         }
         let filled = details.total.0 - node.leaves.0;
         if c.total_qty.0 <= filled {
-            return Err(beyond(
-                RejectReason::ReplaceInvalid,
-                c.total_qty.0.into(),
-                filled.into(),
-            ));
+            let (total, filled) = (c.total_qty.0.into(), filled.into());
+            return Err(beyond(RejectReason::ReplaceInvalid, total, filled));
         }
         let leaves = Qty(c.total_qty.0 - filled);
-        let kept = rung == node.rung && leaves <= node.leaves;
-        if kept && leaves == node.leaves && !renamed {
-            return Err(RejectReason::ReplaceInvalid.into());
-        }
-        if kept {
-            return Ok(Replacement {
-                slot,
-                limit: c.limit,
-                rung,
-                leaves,
-                hold: node.held,
-                place: Place::Kept,
-            });
+        let rates = self.floor.parties.rates(account.schedule);
+        let notional = c.limit.times(leaves).ok_or(RejectReason::Overflow)?;
+        let kept = Replacement {
+            slot,
+            limit: c.limit,
+            rung,
+            leaves,
+            hold: node.held,
+            notional,
+            rates,
+            place: Place::Kept,
+        };
+        if rung == node.rung && leaves <= node.leaves {
+            if leaves == node.leaves && !renamed {
+                return Err(RejectReason::ReplaceInvalid.into());
+            }
+            return Ok(kept);
         }
         if !self.floor.levels.has_room() {
             return Err(RejectReason::Capacity.into());
         }
-        let notional = c.limit.times(leaves).ok_or(RejectReason::Overflow)?;
         self.admit_rebates(series, leaves)?;
-        let rates = self.floor.parties.rates(account.schedule);
-        let hold = match (node.side, reaches(series, node.side, rung)) {
-            (Side::Sell, _) => leaves.into(),
-            (Side::Buy, true) => buy_hold(notional, rates.taker.max(rates.maker))?,
-            (Side::Buy, false) => buy_hold(notional, rates.maker)?,
+        let hold = match node.side {
+            Side::Sell => leaves.into(),
+            Side::Buy => buy_hold(notional, worst_rate(series, rung, rates))?,
         };
         let available = self.floor.ledger.row(node.hold_row).available;
         let usable = available.checked_add(node.held).expect("an account's asset fits");
         if usable < hold {
             return Err(beyond(shortage(node.side), hold.0, usable.0));
         }
-        let freed = series
-            .price(node.rung)
-            .times(node.leaves)
-            .expect("an order's amount fits");
+        let freed = old_limit.times(node.leaves).expect("an order's amount fits");
         admit_limits(account, notional, freed)?;
-        Ok(Replacement {
-            slot,
-            limit: c.limit,
-            rung,
-            leaves,
-            hold,
-            place: Place::Lost,
-        })
+        let place = match reaches(series, node.side, rung) {
+            true => Place::Arrives,
+            false => Place::Moved,
+        };
+        Ok(Replacement { hold, place, ..kept })
     }
 
     #[inline(always)]
     fn replace(&mut self, c: &ReplaceOrder, plan: &Replacement, events: &mut Events) {
         let slot = plan.slot;
-        let old_leaves = self.floor.orders.node(slot).leaves;
-        if !c.cl_ord_id.is_zero() && c.cl_ord_id != self.floor.orders.details(slot).cl_ord_id {
+        let (node, details) = self.floor.orders.both_mut(slot);
+        let old_leaves = node.leaves;
+        let renamed = !c.cl_ord_id.is_zero() && c.cl_ord_id != details.cl_ord_id;
+        details.total = c.total_qty;
+        if renamed {
             self.floor.rename(slot, c.cl_ord_id);
         }
-        self.floor.orders.details_mut(slot).total = c.total_qty;
         match plan.place {
+            Place::Moved => self.move_order(plan, events),
             Place::Kept if plan.leaves == old_leaves => {
                 self.tell_replaced(plan, Amount::ZERO, Amount::ZERO, events)
             }
@@ -239,18 +241,17 @@ impl Venue {
                 let released = self.lower(slot, plan.leaves);
                 self.tell_replaced(plan, Amount::ZERO, released, events);
             }
-            Place::Lost => self.arrive_again(plan, events),
+            Place::Arrives => self.arrive_again(plan, events),
         }
     }
 
     #[inline(always)]
     fn tell_replaced(&self, plan: &Replacement, held: Amount, released: Amount, events: &mut Events) {
-        let node = self.floor.orders.node(plan.slot);
-        let details = self.floor.orders.details(plan.slot);
+        let (node, details) = self.floor.orders.both(plan.slot);
         events.emit(&OrderReplaced {
             order: self.floor.orders.id(plan.slot),
             account: AccountId(node.account),
-            series: xq_protocol::SeriesId(node.series),
+            series: SeriesId(node.series),
             cl_ord_id: details.cl_ord_id,
             limit: plan.limit,
             held,
@@ -264,39 +265,69 @@ impl Venue {
         });
     }
 
-    /// Takes the order out of its place, holds what it needs now, and lets it meet the book as if it were new.
+    /// Lets the ledger hold what the order needs from here on; tells what more and what less.
     #[inline(always)]
+    fn hold_anew(&mut self, plan: &Replacement) -> (Amount, Amount) {
+        let node = self.floor.orders.node_mut(plan.slot);
+        let (row, before) = (node.hold_row, node.held);
+        node.held = plan.hold;
+        let ledger = &mut self.floor.ledger;
+        match plan.hold.checked_sub(before) {
+            Some(more) => {
+                ledger.transfer(Spot::Available(row), Spot::Held(row), more);
+                (more, Amount::ZERO)
+            }
+            None => {
+                let less = Amount(before.0 - plan.hold.0);
+                ledger.transfer(Spot::Held(row), Spot::Available(row), less);
+                (Amount::ZERO, less)
+            }
+        }
+    }
+
+    /// Moves an order to the end of the queue at a price that reaches nothing, at the rates of now.
+    #[inline(always)]
+    fn move_order(&mut self, plan: &Replacement, events: &mut Events) {
+        let slot = plan.slot;
+        let (held, released) = self.hold_anew(plan);
+        let node = self.floor.orders.node(slot);
+        let series = self.series.known_mut(node.series);
+        self.floor.unlink(series, slot);
+        let node = self.floor.orders.node_mut(slot);
+        node.rung = plan.rung;
+        node.leaves = plan.leaves;
+        node.rested_notional = Amount::ZERO;
+        node.maker_ppm = plan.rates.maker.0;
+        let (side, account) = (node.side, AccountId(node.account));
+        self.floor
+            .levels
+            .push(series.ladder_mut(side), &mut self.floor.orders, slot);
+        self.floor.count_notional(account, plan.notional);
+        self.tell_replaced(plan, held, released, events);
+    }
+
+    /// Takes the order out of its place, holds what it needs now, and lets it meet the book as if it were new.
+    #[inline(never)]
     fn arrive_again(&mut self, plan: &Replacement, events: &mut Events) {
         let slot = plan.slot;
+        let (held, released) = self.hold_anew(plan);
         let node = *self.floor.orders.node(slot);
         self.floor.unlink(self.series.known_mut(node.series), slot);
-        let held = plan.hold.checked_sub(node.held).unwrap_or(Amount::ZERO);
-        let released = node.held.checked_sub(plan.hold).unwrap_or(Amount::ZERO);
-        let row = node.hold_row;
-        let ledger = &mut self.floor.ledger;
-        if !held.is_zero() {
-            ledger.transfer(Spot::Available(row), Spot::Held(row), held);
-        }
-        if !released.is_zero() {
-            ledger.transfer(Spot::Held(row), Spot::Available(row), released);
-        }
         self.tell_replaced(plan, held, released, events);
-        let account = AccountId(node.account);
-        let schedule = self.floor.parties.open_account(account).schedule;
         let series = self.series.known_mut(node.series);
         let mut arrival = Arrival {
             slot,
             id: self.floor.orders.id(slot),
-            account,
+            account: AccountId(node.account),
             owner: node.owner,
             side: node.side,
-            series: xq_protocol::SeriesId(node.series),
+            series: SeriesId(node.series),
             leaves: plan.leaves,
             limit: plan.limit,
             rung: plan.rung,
             held: plan.hold,
             notional: Amount::ZERO,
-            rates: self.floor.parties.rates(schedule),
+            rates: plan.rates,
             hold_row: node.hold_row,
             counter_row: node.counter_row,
             indexed: Indexed::Yes,

@@ -192,7 +192,7 @@ impl Venue {
                 Cursor::Rows { row } => {
                     self.move_row(job, row, events);
                     job.cursor = Cursor::Rows {
-                        row: self.floor.ledger.row(row).older,
+                        row: self.floor.ledger.older(row),
                     };
                 }
                 Cursor::Done => return Progress::Done,
@@ -474,7 +474,7 @@ impl Venue {
         }
         match scope {
             Scope::Series(id) => self.series.known_mut(id.0).killed = killed,
-            Scope::Participant(id) => self.floor.parties.registered(id).killed = killed,
+            Scope::Participant(id) => self.floor.parties.set_killed(id, killed),
             Scope::Account(_) | Scope::Operated(_) | Scope::Session(_) => {
                 unreachable!("it aims at one of two")
             }
@@ -497,27 +497,28 @@ impl Venue {
 
     /// Places or lifts an account's freeze.
     pub(crate) fn set_freeze(&mut self, c: &SetFreeze, events: &mut Events) -> Result<(), Refusal> {
-        let freeze = self.floor.parties.account(c.account)?.freeze;
+        let account = self.floor.parties.account(c.account)?;
         let scope = Scope::Account(c.account);
         if !self.floor.jobs.has_room() {
             return Err(RejectReason::Capacity.into());
         }
-        let (kind, state) = match (c.action, freeze) {
-            (FreezeAction::Place, Freeze::None) => (JobKind::Freeze, Freeze::Placed(c.case)),
-            (FreezeAction::Place, Freeze::Placed(_) | Freeze::Lifting(_)) => {
+        let (kind, state) = match (c.action, account.freeze) {
+            (FreezeAction::Place, Freeze::None) => (JobKind::Freeze, Freeze::Placed),
+            (FreezeAction::Place, Freeze::Placed | Freeze::Lifting) => {
                 return Err(RejectReason::FreezeExists.into());
             }
-            (FreezeAction::Lift, Freeze::Placed(case)) if case == c.case => {
-                (JobKind::Lift, Freeze::Lifting(case))
+            (FreezeAction::Lift, Freeze::Placed) if account.case == c.case => {
+                (JobKind::Lift, Freeze::Lifting)
             }
-            (FreezeAction::Lift, Freeze::None | Freeze::Placed(_) | Freeze::Lifting(_)) => {
+            (FreezeAction::Lift, Freeze::None | Freeze::Placed | Freeze::Lifting) => {
                 return Err(RejectReason::FreezeUnknown.into());
             }
         };
         if self.floor.jobs.has(JobKind::Freeze, scope) {
             return Err(RejectReason::FreezeExists.into());
         }
-        self.floor.parties.open_account(c.account).freeze = state;
+        let account = self.floor.parties.open_account(c.account);
+        (account.freeze, account.case) = (state, c.case);
         events.emit(&FreezeSet {
             account: c.account,
             action: c.action,

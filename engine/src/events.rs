@@ -59,7 +59,7 @@ impl Events {
     }
 
     /// Adds one event.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn emit<M: Message>(&mut self, event: &M) {
         let frame = self
             .frames

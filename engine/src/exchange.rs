@@ -64,6 +64,7 @@ pub(crate) struct Venue {
 }
 
 /// Whether a request is to be executed or has been answered already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answered {
     No,
     Yes,
@@ -120,6 +121,24 @@ pub(crate) fn permissions() -> [u16; TEMPLATES] {
     })
 }
 
+/// Why a frame is no command.
+#[cold]
+fn undecodable(template: u16) -> Refusal {
+    match rule(template) {
+        Some(_) => RejectReason::Malformed.into(),
+        None => RejectReason::UnsupportedMessage.into(),
+    }
+}
+
+/// Why this speaker's command is not even looked at; what is no command is refused as such first.
+#[cold]
+fn not_permitted(frame: &Frame<'_>, role: Result<Role, RejectReason>) -> Refusal {
+    if frame.command().is_err() {
+        return undecodable(frame.header.template_id);
+    }
+    role.err().unwrap_or(RejectReason::NotAuthorised).into()
+}
+
 impl Venue {
     pub(crate) fn new(
         config: Genesis,
@@ -163,30 +182,30 @@ impl Venue {
     #[inline]
     fn dispatch(&mut self, frame: &Frame<'_>, events: &mut Events) -> Result<(), Refusal> {
         let session = frame.header.session;
-        let template = frame.header.template_id;
-        let permissions = self.permissions(template);
+        let permissions = self.permissions(frame.header.template_id);
         let house_only = permissions & HOUSE_ONLY != 0;
-        if session != SessionId::HOUSE && !house_only {
-            match self.request(frame, events)? {
-                Answered::Yes => return Ok(()),
-                Answered::No => {}
-            }
+        if session != SessionId::HOUSE
+            && !house_only
+            && !self.sessions.use_next(session, frame.header.req_seq, self.seq)
+            && self.request(frame, events)? == Answered::Yes
+        {
+            return Ok(());
         }
-        let command = frame.command().map_err(|_| match rule(template) {
-            Some(_) => RejectReason::Malformed,
-            None => RejectReason::UnsupportedMessage,
-        })?;
         let participant = session.participant();
-        let role = self.floor.parties.role(participant)?;
+        let role = self.floor.parties.role(participant);
+        let permitted = role.is_ok_and(|role| house_only || permissions >> role.byte() & 1 != 0);
+        let (Ok(role), true) = (role, permitted) else {
+            return Err(not_permitted(frame, role));
+        };
         let speaker = Speaker {
             session,
             participant,
             role,
         };
-        if !house_only && permissions >> role.byte() & 1 == 0 {
-            return Err(RejectReason::NotAuthorised.into());
-        }
-        if role != Role::House && needs_approval(&command) {
+        let command = frame
+            .command()
+            .map_err(|_| undecodable(frame.header.template_id))?;
+        if needs_approval(&command) && role != Role::House {
             return self.propose(speaker, frame, &command, events);
         }
         self.execute(speaker, &command, events)
@@ -201,8 +220,8 @@ impl Venue {
             .unwrap_or_default()
     }
 
-    /// Consumes a request number, or answers it when it was used before.
-    #[inline]
+    /// Consumes a request number that is not the next, or answers it when it was used before.
+    #[cold]
     fn request(&mut self, frame: &Frame<'_>, events: &mut Events) -> Result<Answered, Refusal> {
         let session = frame.header.session;
         let req_seq = frame.header.req_seq;

@@ -1,18 +1,16 @@
 //! The trading floor: resting orders with every index over them, and the ledger that holds what they need.
 
+use crate::client_ids::ClientIds;
 use crate::events::Events;
 use crate::fees;
 use crate::jobs::Jobs;
 use crate::ledger::{Ledger, RowId, Spot};
 use crate::levels::Levels;
 use crate::order::{Details, Expiry, NIL, Orders, Slot};
-use crate::party::{Parties, Rates};
+use crate::party::{Account, Parties, Rates};
 use crate::series::Series;
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
-use std::hash::BuildHasher;
 use xq_protocol::{
-    AccountId, Amount, CancelReason, ClOrdId, Nanos, OrderCanceled, Price, Qty, Reserved, SeriesId,
+    AccountId, Amount, AssetId, CancelReason, ClOrdId, Nanos, OrderCanceled, Price, Qty, Reserved, SeriesId,
     SessionId, Side, TimeInForce,
 };
 
@@ -23,8 +21,7 @@ pub(crate) struct Floor {
     pub ledger: Ledger,
     pub parties: Parties,
     pub jobs: Jobs,
-    by_cl_ord_id: HashTable<Slot>,
-    hasher: FixedState,
+    pub client_ids: ClientIds,
     /// Resting orders whose time may end.
     pub expiring: u32,
     /// The exchange's time.
@@ -130,8 +127,7 @@ impl Floor {
             ledger: Ledger::new(size.balances),
             parties: Parties::new(size.participants, size.accounts),
             jobs: Jobs::new(crate::order::index(size.sessions)),
-            by_cl_ord_id: HashTable::with_capacity(crate::order::index(size.orders) + 2),
-            hasher: FixedState::with_seed(0),
+            client_ids: ClientIds::new(size.orders),
             expiring: 0,
             now: Nanos::ZERO,
             day: 0,
@@ -145,25 +141,14 @@ impl Floor {
         self.ledger.grow(size.balances);
         self.parties.grow(size.participants, size.accounts);
         self.jobs.grow(crate::order::index(size.sessions));
-        let Floor {
-            by_cl_ord_id,
-            orders,
-            hasher,
-            ..
-        } = self;
-        let wanted = (crate::order::index(size.orders) + 2).saturating_sub(by_cl_ord_id.len());
-        by_cl_ord_id.reserve(wanted, |slot| slot_hash(hasher, orders, *slot));
+        self.client_ids.grow(size.orders);
     }
 
     /// The account's live order with this client's id.
     #[inline]
     pub fn find_cl_ord_id(&self, account: AccountId, id: ClOrdId) -> Option<Slot> {
-        let is_it = |slot: &Slot| {
-            self.orders.details(*slot).cl_ord_id == id && self.orders.node(*slot).account == account.0
-        };
-        self.by_cl_ord_id
-            .find(cl_ord_id_hash(&self.hasher, account, id), is_it)
-            .copied()
+        let hash = self.client_ids.hash(account, id);
+        self.client_ids.find(&self.orders, hash, account, id)
     }
 
     /// Why a resting order will not trade any more, if so.
@@ -187,15 +172,33 @@ impl Floor {
 
     fn is_expired(&self, details: &Details) -> bool {
         match details.tif {
-            TimeInForce::Day => self.day > details.day,
-            TimeInForce::Gtd => self.now >= details.expire_at,
+            TimeInForce::Day => u64::from(self.day) > details.ends,
+            TimeInForce::Gtd => self.now.0 >= details.ends,
             TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => false,
+        }
+    }
+
+    /// The row of a coupon; the one that the account's last order was for is found without a search.
+    #[inline]
+    pub fn coupon_row(&self, id: AccountId, account: &Account, coupon: AssetId) -> Option<RowId> {
+        match account.recent_coupon == coupon {
+            true => Some(account.recent_coupon_row),
+            false => self.ledger.find(id, coupon),
+        }
+    }
+
+    /// The row of a currency; the one that the account's last order was in is found without a search.
+    #[inline]
+    pub fn cash_row(&self, id: AccountId, account: &Account, currency: AssetId) -> Option<RowId> {
+        match self.ledger.row(account.recent_cash_row).asset == currency {
+            true => Some(account.recent_cash_row),
+            false => self.ledger.find(id, currency),
         }
     }
 
     /// The row of an account's asset, made if it is missing: admission found room.
     #[inline]
-    pub fn row(&mut self, account: AccountId, asset: xq_protocol::AssetId) -> RowId {
+    pub fn row(&mut self, account: AccountId, asset: AssetId) -> RowId {
         match self.ledger.find(account, asset) {
             Some(row) => row,
             None => self.new_row(account, asset),
@@ -203,21 +206,18 @@ impl Floor {
     }
 
     /// Makes a row that is missing: admission found room.
-    pub fn new_row(&mut self, account: AccountId, asset: xq_protocol::AssetId) -> RowId {
+    pub fn new_row(&mut self, account: AccountId, asset: AssetId) -> RowId {
         let newest = &mut self.parties.open_account(account).newest_row;
         let row = self.ledger.open(account, asset, *newest);
         *newest = row;
         row
     }
 
-    /// Brings the order in hand to rest, last at its price.
+    /// Brings the order in hand to rest, last at its price, and enters it into every index where it does not stand yet.
+    #[inline]
     pub fn rest(&mut self, series: &mut Series, arrival: &Arrival) {
-        assert!(!arrival.leaves.is_zero() && arrival.held == arrival.need_at_rest());
-        let expiry = match self.orders.details(arrival.slot).tif {
-            TimeInForce::Day | TimeInForce::Gtd => Expiry::Ends,
-            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => Expiry::Never,
-        };
-        let node = self.orders.node_mut(arrival.slot);
+        assert!(!arrival.leaves.is_zero());
+        let (node, details) = self.orders.both_mut(arrival.slot);
         node.rung = arrival.rung;
         node.leaves = arrival.leaves;
         node.account = arrival.account.0;
@@ -229,17 +229,26 @@ impl Floor {
         node.counter_row = arrival.counter_row;
         node.maker_ppm = arrival.rates.maker.0;
         node.side = arrival.side;
-        node.expiry = expiry;
+        node.expiry = match details.tif {
+            TimeInForce::Day | TimeInForce::Gtd => Expiry::Ends,
+            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => Expiry::Never,
+        };
         self.levels
             .push(series.ladder_mut(arrival.side), &mut self.orders, arrival.slot);
-        if arrival.indexed == Indexed::No {
-            self.index(arrival);
-        }
         let notional = arrival
             .limit
             .times(arrival.leaves)
             .expect("admission computed it");
-        let account = self.parties.open_account(arrival.account);
+        self.count_notional(arrival.account, notional);
+        if arrival.indexed == Indexed::No {
+            self.index(arrival);
+        }
+    }
+
+    /// Counts an order that came to rest into its account's open notional.
+    #[inline]
+    pub fn count_notional(&mut self, account: AccountId, notional: Amount) {
+        let account = self.parties.open_account(account);
         account.open_notional = account
             .open_notional
             .checked_add(notional)
@@ -247,119 +256,91 @@ impl Floor {
     }
 
     /// Enters an order into the account's list, the table of client's ids and the counts.
+    #[inline]
     fn index(&mut self, arrival: &Arrival) {
         let slot = arrival.slot;
         let account = self.parties.open_account(arrival.account);
         let older = std::mem::replace(&mut account.newest_order, slot);
         account.open_orders += 1;
-        let details = self.orders.details_mut(slot);
+        let (node, details) = self.orders.both_mut(slot);
         details.older = older;
         details.newer = NIL;
-        let id = details.cl_ord_id;
+        self.expiring += u32::from(node.expiry == Expiry::Ends);
+        self.client_ids.insert(details.cl_hash, slot);
         if older != NIL {
             self.orders.details_mut(older).newer = slot;
         }
-        self.expiring += u32::from(self.orders.node(slot).expiry == Expiry::Ends);
-        let Floor {
-            by_cl_ord_id,
-            orders,
-            hasher,
-            ..
-        } = self;
-        let hash = cl_ord_id_hash(hasher, arrival.account, id);
-        by_cl_ord_id.insert_unique(hash, slot, |slot| slot_hash(hasher, orders, *slot));
     }
 
     /// Takes an order out of the account's list, the table of client's ids and the counts, and gives its slot back.
+    #[inline]
     pub fn forget(&mut self, slot: Slot) {
-        let details = *self.orders.details(slot);
-        let node = *self.orders.node(slot);
-        let account_id = AccountId(node.account);
-        self.remove_cl_ord_id(slot);
-        self.jobs.step_over(slot, details.older);
-        if details.older != NIL {
-            self.orders.details_mut(details.older).newer = details.newer;
-        }
-        let account = self.parties.open_account(account_id);
-        match details.newer {
-            NIL => account.newest_order = details.older,
-            newer => self.orders.details_mut(newer).older = details.older,
-        }
-        account.open_orders -= 1;
+        let (node, details) = self.orders.both(slot);
+        let (older, newer) = (details.older, details.newer);
+        self.client_ids.remove(details.cl_hash, slot);
         self.expiring -= u32::from(node.expiry == Expiry::Ends);
+        let account = self.parties.open_account(AccountId(node.account));
+        account.open_orders -= 1;
+        if newer == NIL {
+            account.newest_order = older;
+        } else {
+            self.orders.details_mut(newer).older = older;
+        }
+        if older != NIL {
+            self.orders.details_mut(older).newer = newer;
+        }
+        if self.jobs.len() > 0 {
+            self.jobs.step_over(slot, older);
+        }
         self.orders.release(slot);
-    }
-
-    fn remove_cl_ord_id(&mut self, slot: Slot) {
-        let hash = slot_hash(&self.hasher, &self.orders, slot);
-        let found = self.by_cl_ord_id.find_entry(hash, |candidate| *candidate == slot);
-        found.expect("every resting order is in the table").remove();
     }
 
     /// Gives an order another client's id.
     pub fn rename(&mut self, slot: Slot, id: ClOrdId) {
-        self.remove_cl_ord_id(slot);
-        self.orders.details_mut(slot).cl_ord_id = id;
-        let Floor {
-            by_cl_ord_id,
-            orders,
-            hasher,
-            ..
-        } = self;
-        let hash = slot_hash(hasher, orders, slot);
-        by_cl_ord_id.insert_unique(hash, slot, |slot| slot_hash(hasher, orders, *slot));
+        let (node, details) = self.orders.both_mut(slot);
+        self.client_ids.remove(details.cl_hash, slot);
+        details.cl_ord_id = id;
+        details.cl_hash = self.client_ids.hash(AccountId(node.account), id);
+        self.client_ids.insert(details.cl_hash, slot);
     }
 
     /// Takes an order out of its level, and what is open of it out of the account's notional; it stays indexed.
+    #[inline]
     pub fn unlink(&mut self, series: &mut Series, slot: Slot) {
         let node = self.orders.node(slot);
-        let (side, account) = (node.side, AccountId(node.account));
         let notional = series
             .price(node.rung)
             .times(node.leaves)
             .expect("an order's amount fits");
-        self.levels
-            .remove(series.ladder_mut(side), &mut self.orders, slot);
-        let account = self.parties.open_account(account);
+        let account = self.parties.open_account(AccountId(node.account));
         account.open_notional = account
             .open_notional
             .checked_sub(notional)
             .expect("it was counted when it came to rest");
+        self.levels
+            .remove(series.ladder_mut(node.side), &mut self.orders, slot);
     }
 
     /// Cancels a resting order: what it held is available again.
+    #[inline(never)]
     pub fn cancel(&mut self, series: &mut Series, slot: Slot, reason: CancelReason, events: &mut Events) {
         self.unlink(series, slot);
-        let node = *self.orders.node(slot);
-        let canceled = OrderCanceled {
+        let (node, details) = self.orders.both(slot);
+        let row = node.hold_row;
+        self.ledger
+            .transfer(Spot::Held(row), Spot::Available(row), node.held);
+        events.emit(&OrderCanceled {
             order: self.orders.id(slot),
             account: AccountId(node.account),
             series: SeriesId(node.series),
-            session: SessionId(self.orders.details(slot).session),
+            session: SessionId(details.session),
             qty: node.leaves,
             released: node.held,
             currency: series.currency,
             side: node.side,
             reason,
             reserved: Reserved::ZERO,
-        };
-        self.ledger.transfer(
-            Spot::Held(node.hold_row),
-            Spot::Available(node.hold_row),
-            node.held,
-        );
+        });
         self.forget(slot);
-        events.emit(&canceled);
     }
-}
-
-#[inline]
-fn cl_ord_id_hash(hasher: &FixedState, account: AccountId, id: ClOrdId) -> u64 {
-    hasher.hash_one((u128::from_le_bytes(id.0), account.0))
-}
-
-#[inline]
-fn slot_hash(hasher: &FixedState, orders: &Orders, slot: Slot) -> u64 {
-    let account = AccountId(orders.node(slot).account);
-    cl_ord_id_hash(hasher, account, orders.details(slot).cl_ord_id)
 }

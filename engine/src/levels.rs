@@ -206,6 +206,7 @@ impl Levels {
     }
 
     /// After the last order of a level went: finds the new best, gives empty pages back.
+    #[inline(never)]
     fn level_emptied(&mut self, ladder: &mut Ladder, leaf_id: u32, rung: u32) {
         if ladder.best_rung == rung {
             match self.next_level(ladder, leaf_id, rung) {
@@ -222,13 +223,23 @@ impl Levels {
     #[inline]
     fn leaf_for(&mut self, ladder: &mut Ladder, rung: u32) -> u32 {
         let base = rung >> FAN_BITS;
-        if ladder.best_leaf != NIL && self.leaves[index(ladder.best_leaf)].base == base {
+        if self.leaves[index(ladder.best_leaf)].base == base && ladder.best_leaf != NIL {
             return ladder.best_leaf;
         }
-        self.descend(ladder, base)
+        let mut page = ladder.root;
+        // Page 0 is no page and has no children, so a path that is missing leads to it and stays there.
+        for depth in (0..u32::from(ladder.inner_depth)).rev() {
+            let bit = base >> (FAN_BITS * depth) & (FAN - 1);
+            page = self.inners[index(page)].children[index(bit)];
+        }
+        match page {
+            NIL => self.make_path(ladder, base),
+            leaf => leaf,
+        }
     }
 
-    fn descend(&mut self, ladder: &mut Ladder, base: u32) -> u32 {
+    #[cold]
+    fn make_path(&mut self, ladder: &mut Ladder, base: u32) -> u32 {
         if ladder.root == NIL {
             ladder.root = match ladder.inner_depth {
                 0 => self.new_leaf(NIL, base),

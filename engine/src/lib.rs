@@ -8,6 +8,7 @@ mod amend;
 mod audit;
 mod bank_refs;
 mod book;
+mod client_ids;
 mod control;
 mod events;
 mod exchange;

@@ -1,6 +1,6 @@
-//! Resting orders: a slab of hot nodes, a slab of what is rarely read beside it.
+//! Resting orders: a slab of two cache lines each, the one that matching reads and the one that it rarely does.
 
-use xq_protocol::{Amount, ClOrdId, Execution, Nanos, OnDisconnect, OrderId, Qty, Side, TimeInForce};
+use xq_protocol::{Amount, ClOrdId, Execution, OnDisconnect, OrderId, Qty, Side, TimeInForce};
 
 /// Place of an order in the slab; 0 is none.
 pub(crate) type Slot = u32;
@@ -68,8 +68,8 @@ pub(crate) enum Expiry {
 pub(crate) struct Details {
     /// The client's id.
     pub cl_ord_id: ClOrdId,
-    /// When a GTD order ends.
-    pub expire_at: Nanos,
+    /// When it ends: of a GTD order the instant in nanoseconds, of a DAY order the business date it holds for.
+    pub ends: u64,
     /// The command that placed it.
     pub seq: u64,
     /// The account's order placed before it.
@@ -82,8 +82,8 @@ pub(crate) struct Details {
     pub session: u32,
     /// Quantity in all, what has been filled included.
     pub total: Qty,
-    /// The business date that a DAY order holds for.
-    pub day: u32,
+    /// Hash of the account and the client's id, by which the table of client's ids keeps it.
+    pub cl_hash: u32,
     /// How long it holds.
     pub tif: TimeInForce,
     /// Whether it may take.
@@ -120,24 +120,36 @@ impl Details {
     /// Details that say nothing yet.
     pub const EMPTY: Details = Details {
         cl_ord_id: ClOrdId::ZERO,
-        expire_at: Nanos::ZERO,
+        ends: 0,
         seq: 0,
         older: NIL,
         newer: NIL,
         generation: 0,
         session: 0,
         total: Qty::ZERO,
-        day: 0,
+        cl_hash: 0,
         tif: TimeInForce::Gtc,
         execution: Execution::Any,
         on_disconnect: OnDisconnect::Cancel,
     };
 }
 
+/// An order's two cache lines beside each other: whoever reads the one has the other on its way.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(128))]
+struct Entry {
+    node: Order,
+    details: Details,
+}
+
+const EMPTY: Entry = Entry {
+    node: Order::EMPTY,
+    details: Details::EMPTY,
+};
+
 /// Every order that rests, and the one in hand.
 pub(crate) struct Orders {
-    nodes: Vec<Order>,
-    details: Vec<Details>,
+    entries: Vec<Entry>,
     free: Slot,
     live: u32,
     max: u32,
@@ -147,15 +159,13 @@ impl Orders {
     /// Room for `max` orders.
     pub fn new(max: u32) -> Orders {
         let mut orders = Orders {
-            nodes: Vec::new(),
-            details: Vec::new(),
+            entries: Vec::new(),
             free: NIL,
             live: 0,
             max: 0,
         };
         orders.grow(max);
-        orders.nodes.push(Order::EMPTY);
-        orders.details.push(Details::EMPTY);
+        orders.entries.push(EMPTY);
         orders
     }
 
@@ -163,8 +173,7 @@ impl Orders {
     pub fn grow(&mut self, max: u32) {
         assert!(max >= self.max, "capacities only grow");
         let wanted = usize::try_from(max).expect("32 bits fit") + 2;
-        self.nodes.reserve_exact(wanted - self.nodes.len());
-        self.details.reserve_exact(wanted - self.details.len());
+        self.entries.reserve_exact(wanted - self.entries.len());
         self.max = max;
     }
 
@@ -179,32 +188,29 @@ impl Orders {
     }
     /// One past the highest slot ever used.
     pub fn end(&self) -> Slot {
-        Slot::try_from(self.nodes.len()).expect("capacity is a u32")
+        Slot::try_from(self.entries.len()).expect("capacity is a u32")
     }
 
     /// Takes a slot; there is always one for the order in hand.
     #[inline]
     pub fn take(&mut self) -> Slot {
         self.live += 1;
-        let slot = match self.free {
-            NIL => {
-                let slot = self.end();
-                assert!(
-                    self.nodes.len() < self.nodes.capacity(),
-                    "admission kept one slot for the order in hand"
-                );
-                self.nodes.push(Order::EMPTY);
-                self.details.push(Details::EMPTY);
-                slot
-            }
-            slot => {
-                self.free = self.node(slot).next;
-                slot
-            }
-        };
-        let details = self.details_mut(slot);
-        details.generation = details.generation.wrapping_add(1).max(1);
+        if self.free == NIL {
+            self.free = self.new_slot();
+        }
+        let slot = self.free;
+        let entry = &mut self.entries[index(slot)];
+        self.free = entry.node.next;
+        entry.details.generation = entry.details.generation.wrapping_add(1).max(1);
         slot
+    }
+
+    #[cold]
+    fn new_slot(&mut self) -> Slot {
+        let room = self.entries.len() < self.entries.capacity();
+        assert!(room, "admission kept one slot for the order in hand");
+        self.entries.push(EMPTY);
+        self.end() - 1
     }
 
     /// Gives a slot back.
@@ -212,17 +218,18 @@ impl Orders {
     pub fn release(&mut self, slot: Slot) {
         assert!(slot != NIL && self.live > 0);
         self.live -= 1;
-        let free = self.free;
-        let node = self.node_mut(slot);
-        node.next = free;
-        node.leaves = Qty::ZERO;
-        self.details_mut(slot).seq = 0;
+        let entry = &mut self.entries[index(slot)];
+        entry.node.next = self.free;
+        entry.node.leaves = Qty::ZERO;
+        entry.details.seq = 0;
         self.free = slot;
     }
 
     /// Says whether the slot holds a resting order.
     pub fn is_live(&self, slot: Slot) -> bool {
-        slot != NIL && index(slot) < self.details.len() && self.details(slot).seq != 0
+        self.entries
+            .get(index(slot))
+            .is_some_and(|entry| entry.details.seq != 0)
     }
 
     /// The order's id: its slot and how often it was used.
@@ -235,24 +242,39 @@ impl Orders {
     #[inline]
     pub fn find(&self, order: OrderId) -> Option<Slot> {
         let slot = Slot::try_from(order.0 & 0xFFFF_FFFF).expect("masked to 32 bits");
-        (self.is_live(slot) && self.id(slot) == order).then_some(slot)
+        let details = &self.entries.get(index(slot))?.details;
+        // Slot 0 is never taken, so its sequence stays 0.
+        let is_it = details.seq != 0 && u64::from(details.generation) == order.0 >> 32;
+        is_it.then_some(slot)
     }
 
     #[inline]
     pub fn node(&self, slot: Slot) -> &Order {
-        &self.nodes[index(slot)]
+        &self.entries[index(slot)].node
     }
     #[inline]
     pub fn node_mut(&mut self, slot: Slot) -> &mut Order {
-        &mut self.nodes[index(slot)]
+        &mut self.entries[index(slot)].node
     }
     #[inline]
     pub fn details(&self, slot: Slot) -> &Details {
-        &self.details[index(slot)]
+        &self.entries[index(slot)].details
     }
     #[inline]
     pub fn details_mut(&mut self, slot: Slot) -> &mut Details {
-        &mut self.details[index(slot)]
+        &mut self.entries[index(slot)].details
+    }
+    /// Both lines of an order.
+    #[inline]
+    pub fn both(&self, slot: Slot) -> (&Order, &Details) {
+        let entry = &self.entries[index(slot)];
+        (&entry.node, &entry.details)
+    }
+    /// Both lines of an order, to be changed.
+    #[inline]
+    pub fn both_mut(&mut self, slot: Slot) -> (&mut Order, &mut Details) {
+        let entry = &mut self.entries[index(slot)];
+        (&mut entry.node, &mut entry.details)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::party::{Account, Freeze, Killed, Rates};
 use crate::refusal::{Refusal, beyond};
 use crate::series::Series;
 use xq_protocol::{
-    AccountId, Amount, AssetId, ClOrdId, Execution, Nanos, OrderAccepted, OrderType, Phase, PlaceOrder,
+    AccountId, Amount, AssetId, ClOrdId, Execution, Nanos, OrderAccepted, OrderType, Phase, PlaceOrder, Ppm,
     Price, Qty, RejectReason, Reserved, SeriesState, Side, TimeInForce,
 };
 
@@ -22,6 +22,7 @@ struct Plan {
     hold: Amount,
     hold_row: RowId,
     counter_row: Option<RowId>,
+    cl_hash: u32,
     rates: Rates,
     owner: u32,
 }
@@ -50,25 +51,26 @@ impl Venue {
             OrderType::Limit => c.limit,
             OrderType::Market => collar_bound(series, c.side),
         };
-        admit_terms(series, limit, c.qty, account.order_qty_max)?;
+        let rung = admit_terms(series, limit, c.qty, account.order_qty_max)?;
         admit_conditions(c, self.floor.now)?;
-        admit_bounds(series, limit)?;
-
-        let rung = series.rung(limit);
-        self.admit_cl_ord_id(c.account, c.cl_ord_id)?;
+        let rung = admit_bounds(series, limit, rung)?;
+        let cl_hash = self.admit_cl_ord_id(c.account, c.cl_ord_id)?;
         self.admit_book(c, series, rung, account)?;
         let notional = limit.times(c.qty).ok_or(RejectReason::Overflow)?;
         self.admit_rebates(series, c.qty)?;
         let rates = self.floor.parties.rates(account.schedule);
-        let hold = match (c.side, reaches(series, c.side, rung)) {
-            (Side::Sell, _) => c.qty.into(),
-            (Side::Buy, true) => buy_hold(notional, rates.taker.max(rates.maker))?,
-            (Side::Buy, false) => buy_hold(notional, rates.maker)?,
+        let coupon = c.series.into();
+        let coupon_row = self.floor.coupon_row(c.account, account, coupon);
+        let cash_row = self.floor.cash_row(c.account, account, series.currency.into());
+        let (hold, hold_row, counter_row) = match c.side {
+            Side::Sell => (c.qty.into(), coupon_row, cash_row),
+            Side::Buy => {
+                let hold = buy_hold(notional, worst_rate(series, rung, rates))?;
+                (hold, cash_row, coupon_row)
+            }
         };
-        let (held_asset, counter_asset) = assets(series, c.side, c.series.into());
-        let hold_row = self.admit_hold(c, held_asset, hold)?;
+        let hold_row = self.admit_hold(c.side, hold_row, hold)?;
         admit_limits(account, notional, Amount::ZERO)?;
-        let counter_row = self.floor.ledger.find(c.account, counter_asset);
         if counter_row.is_none() && !self.floor.ledger.has_room(1) {
             return Err(RejectReason::Capacity.into());
         }
@@ -78,6 +80,7 @@ impl Venue {
             hold,
             hold_row,
             counter_row,
+            cl_hash,
             rates,
             owner: account.owner.0,
         })
@@ -87,45 +90,39 @@ impl Venue {
     fn place(&mut self, speaker: Speaker, c: &PlaceOrder, plan: &Plan, events: &mut Events) {
         let series = self.series.known_mut(c.series.0);
         let floor = &mut self.floor;
-        let counter_row = plan.counter_row.unwrap_or_else(|| {
-            let (_, counter_asset) = assets(series, c.side, c.series.into());
-            floor.new_row(c.account, counter_asset)
+        let coupon = AssetId::from(c.series);
+        let counter_row = plan.counter_row.unwrap_or_else(|| match c.side {
+            Side::Buy => floor.new_row(c.account, coupon),
+            Side::Sell => floor.new_row(c.account, series.currency.into()),
         });
+        let account = floor.parties.open_account(c.account);
+        account.recent_coupon = coupon;
+        (account.recent_cash_row, account.recent_coupon_row) = match c.side {
+            Side::Buy => (plan.hold_row, counter_row),
+            Side::Sell => (counter_row, plan.hold_row),
+        };
         let slot = floor.orders.take();
         let details = floor.orders.details_mut(slot);
         details.cl_ord_id = c.cl_ord_id;
-        details.expire_at = c.expire_at;
+        details.cl_hash = plan.cl_hash;
+        details.ends = match c.tif {
+            TimeInForce::Day => floor.day.into(),
+            TimeInForce::Gtd | TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => c.expire_at.0,
+        };
         details.seq = self.seq.0;
         details.session = speaker.session.0;
         details.total = c.qty;
-        details.day = floor.day;
         details.tif = c.tif;
         details.execution = c.execution;
         details.on_disconnect = c.on_disconnect;
+        let order = floor.orders.id(slot);
         floor.ledger.transfer(
             Spot::Available(plan.hold_row),
             Spot::Held(plan.hold_row),
             plan.hold,
         );
-        let mut arrival = Arrival {
-            slot,
-            id: floor.orders.id(slot),
-            account: c.account,
-            owner: plan.owner,
-            side: c.side,
-            series: c.series,
-            leaves: c.qty,
-            limit: plan.limit,
-            rung: plan.rung,
-            held: plan.hold,
-            notional: Amount::ZERO,
-            rates: plan.rates,
-            hold_row: plan.hold_row,
-            counter_row,
-            indexed: Indexed::No,
-        };
         events.emit(&OrderAccepted {
-            order: arrival.id,
+            order,
             account: c.account,
             series: c.series,
             cl_ord_id: c.cl_ord_id,
@@ -141,6 +138,23 @@ impl Venue {
             on_disconnect: c.on_disconnect,
             reserved: Reserved::ZERO,
         });
+        let mut arrival = Arrival {
+            slot,
+            id: order,
+            account: c.account,
+            owner: plan.owner,
+            side: c.side,
+            series: c.series,
+            leaves: c.qty,
+            limit: plan.limit,
+            rung: plan.rung,
+            held: plan.hold,
+            notional: Amount::ZERO,
+            rates: plan.rates,
+            hold_row: plan.hold_row,
+            counter_row,
+            indexed: Indexed::No,
+        };
         let stop = floor.meet(series, &mut arrival, events);
         floor.finish(series, &mut arrival, rests(c), stop, events);
     }
@@ -167,8 +181,8 @@ impl Venue {
             return Err(RejectReason::AccountFrozen);
         }
         let parties = &self.floor.parties;
-        let killed = |id| parties.participant(id).is_ok_and(|p| p.killed == Killed::Yes);
-        if series.killed == Killed::Yes || killed(account.owner) || killed(speaker.participant) {
+        let killed = parties.is_killed(account.owner) || parties.is_killed(speaker.participant);
+        if series.killed == Killed::Yes || killed {
             return Err(RejectReason::KillSwitch);
         }
         Ok(())
@@ -195,12 +209,15 @@ impl Venue {
         Ok(())
     }
 
+    /// The hash by which the table of client's ids will keep an id that no open order of the account has.
     #[inline]
-    pub(crate) fn admit_cl_ord_id(&self, account: AccountId, id: ClOrdId) -> Result<(), RejectReason> {
-        if id.is_zero() || self.floor.find_cl_ord_id(account, id).is_some() {
+    pub(crate) fn admit_cl_ord_id(&self, account: AccountId, id: ClOrdId) -> Result<u32, RejectReason> {
+        let ids = &self.floor.client_ids;
+        let hash = ids.hash(account, id);
+        if id.is_zero() || ids.find(&self.floor.orders, hash, account, id).is_some() {
             return Err(RejectReason::DupClOrdId);
         }
-        Ok(())
+        Ok(hash)
     }
 
     /// What the book has to say: post-only, fill or kill, and room to rest.
@@ -243,22 +260,22 @@ impl Venue {
     /// the face value: with all that were paid it must fit, or an account could come to have more than can be counted.
     #[inline]
     pub(crate) fn admit_rebates(&self, series: &Series, qty: Qty) -> Result<(), RejectReason> {
-        let paid = self.floor.ledger.system(series.rebates).unsigned_abs();
+        // What was paid is owed to the exchange: a negative balance.
+        let room = i128::from(ASSET_MAX) + self.floor.ledger.system(series.rebates);
         let most = series.face.times(qty).ok_or(RejectReason::Overflow)?;
-        if paid + u128::from(most.0) > u128::from(ASSET_MAX) {
+        if i128::from(most.0) > room {
             return Err(RejectReason::Overflow);
         }
         Ok(())
     }
 
     /// The row that holds what the order needs, when that is available.
-    #[inline(always)]
-    fn admit_hold(&self, c: &PlaceOrder, asset: AssetId, hold: Amount) -> Result<RowId, Refusal> {
-        let found = self.floor.ledger.find(c.account, asset);
-        let available = found.map_or(Amount::ZERO, |row| self.floor.ledger.row(row).available);
-        match found {
+    #[inline]
+    fn admit_hold(&self, side: Side, row: Option<RowId>, hold: Amount) -> Result<RowId, Refusal> {
+        let available = row.map_or(Amount::ZERO, |row| self.floor.ledger.row(row).available);
+        match row {
             Some(row) if available >= hold => Ok(row),
-            Some(_) | None => Err(beyond(shortage(c.side), hold.0, available.0)),
+            Some(_) | None => Err(beyond(shortage(side), hold.0, available.0)),
         }
     }
 }
@@ -271,27 +288,30 @@ pub(crate) fn shortage(side: Side) -> RejectReason {
     }
 }
 
-/// What an order of this side holds, and what it gets.
+/// The higher of the rates that a buy order may come to pay: one that reaches no offer rests and pays as maker.
 #[inline]
-pub(crate) fn assets(series: &Series, side: Side, coupon: AssetId) -> (AssetId, AssetId) {
-    match side {
-        Side::Buy => (series.currency.into(), coupon),
-        Side::Sell => (coupon, series.currency.into()),
+pub(crate) fn worst_rate(series: &Series, rung: u32, rates: Rates) -> Ppm {
+    match reaches(series, Side::Buy, rung) {
+        true => rates.taker.max(rates.maker),
+        false => rates.maker,
     }
 }
 
 /// An amount and the fee on it.
 #[inline]
-pub(crate) fn buy_hold(notional: Amount, rate: xq_protocol::Ppm) -> Result<Amount, RejectReason> {
+pub(crate) fn buy_hold(notional: Amount, rate: Ppm) -> Result<Amount, RejectReason> {
     notional
         .checked_add(fees::to_hold(Amount::ZERO, notional, rate))
         .ok_or(RejectReason::Overflow)
 }
 
-/// Tick, lot, sizes, collar; `account_max` is the account's own largest quantity, zero for none.
+/// Tick, lot, sizes, collar; `account_max` is the account's own largest quantity, zero for none. Tells the limit in
+/// ticks.
 #[inline]
-pub(crate) fn admit_terms(series: &Series, limit: Price, qty: Qty, account_max: Qty) -> Result<(), Refusal> {
-    if !limit.0.is_multiple_of(series.tick.0) {
+pub(crate) fn admit_terms(series: &Series, limit: Price, qty: Qty, account_max: Qty) -> Result<u64, Refusal> {
+    // One division: the remainder says whether the limit is on a tick.
+    let (rung, off) = (limit.0 / series.tick.0, limit.0 % series.tick.0);
+    if off != 0 {
         return Err(beyond(RejectReason::Tick, limit.0, series.tick.0));
     }
     if !qty.0.is_multiple_of(series.lot.0) {
@@ -317,19 +337,19 @@ pub(crate) fn admit_terms(series: &Series, limit: Price, qty: Qty, account_max: 
     if !series.collar.is_zero() && limit > series.collar_high {
         return Err(beyond(RejectReason::CollarStatic, limit.0, series.collar_high.0));
     }
-    Ok(())
+    Ok(rung)
 }
 
-/// Between the tick and the face value.
+/// Between the tick and the face value. Tells the rung: face ÷ tick fits.
 #[inline]
-pub(crate) fn admit_bounds(series: &Series, limit: Price) -> Result<(), Refusal> {
+pub(crate) fn admit_bounds(series: &Series, limit: Price, rung: u64) -> Result<u32, Refusal> {
     if limit < series.tick {
         return Err(beyond(RejectReason::PriceBounds, limit.0, series.tick.0));
     }
-    if limit > series.face {
-        return Err(beyond(RejectReason::PriceBounds, limit.0, series.face.0));
+    match u32::try_from(rung) {
+        Ok(rung) if limit <= series.face => Ok(rung),
+        Ok(_) | Err(_) => Err(beyond(RejectReason::PriceBounds, limit.0, series.face.0)),
     }
-    Ok(())
 }
 
 /// Time in force, order type and expire time go together.

@@ -114,12 +114,6 @@ impl Series {
     pub fn price(&self, rung: u32) -> Price {
         Price(u64::from(rung) * self.tick.0)
     }
-    /// The rung of a price that is a multiple of the tick and at most the face value.
-    #[inline]
-    pub fn rung(&self, price: Price) -> u32 {
-        u32::try_from(price.0 / self.tick.0).expect("face ÷ tick fits")
-    }
-
     /// The market that the command asks for, or why it cannot be.
     pub fn admit_instrument(&self, set: &SetInstrument) -> Result<Market, RejectReason> {
         let lots = |qty: Qty| qty.0 != 0 && qty.0.is_multiple_of(self.lot.0);

@@ -146,8 +146,21 @@ impl Sessions {
         }
     }
 
-    /// What this request number means.
+    /// Uses the number that follows the session's last for a command; says whether it does and the session is up.
     #[inline]
+    pub fn use_next(&mut self, id: SessionId, req_seq: ReqSeq, seq: Seq) -> bool {
+        let Some(place) = self.find(id) else { return false };
+        let session = &mut self.sessions[index(place)];
+        if session.link == Link::Down || req_seq.0.checked_sub(1) != Some(session.last_req_seq.0) {
+            return false;
+        }
+        session.last_req_seq = req_seq;
+        self.windows[window_index(place, req_seq.0)] = seq.0;
+        self.recent = place;
+        true
+    }
+
+    /// What this request number means.
     pub fn classify(&self, place: u32, req_seq: ReqSeq) -> Request {
         let last = self.at(place).last_req_seq.0;
         if req_seq.0 > last {
@@ -164,7 +177,6 @@ impl Sessions {
     }
 
     /// Uses a request number for a command; what was skipped before it is forgotten.
-    #[inline]
     pub fn consume(&mut self, place: u32, req_seq: ReqSeq, seq: Seq) {
         let last = self.at(place).last_req_seq.0;
         assert!(req_seq.0 > last, "the number was classified as new");
