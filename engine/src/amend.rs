@@ -43,7 +43,7 @@ enum Place {
 
 impl Venue {
     /// The slot of an order that the account names by either id.
-    #[inline]
+    #[inline(always)]
     fn named(&self, account: AccountId, order: OrderId, cl_ord_id: ClOrdId) -> Result<Slot, RejectReason> {
         let orders = &self.floor.orders;
         if order.is_zero() {
@@ -60,7 +60,7 @@ impl Venue {
     }
 
     /// Cancels an order, or takes some of its quantity.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn cancel_order(
         &mut self,
         speaker: Speaker,
@@ -140,7 +140,7 @@ impl Venue {
     }
 
     /// Replaces an order's quantity, price or client's id.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn replace_order(
         &mut self,
         speaker: Speaker,

@@ -132,11 +132,11 @@ fn undecodable(template: u16) -> Refusal {
 
 /// Why this speaker's command is not even looked at; what is no command is refused as such first.
 #[cold]
-fn not_permitted(frame: &Frame<'_>, role: Result<Role, RejectReason>) -> Refusal {
-    if frame.command().is_err() {
-        return undecodable(frame.header.template_id);
+fn not_permitted(frame: &Frame<'_>, reason: RejectReason) -> Refusal {
+    match frame.command() {
+        Ok(_) => reason.into(),
+        Err(_) => undecodable(frame.header.template_id),
     }
-    role.err().unwrap_or(RejectReason::NotAuthorised).into()
 }
 
 impl Venue {
@@ -192,11 +192,13 @@ impl Venue {
             return Ok(());
         }
         let participant = session.participant();
-        let role = self.floor.parties.role(participant);
-        let permitted = role.is_ok_and(|role| house_only || permissions >> role.byte() & 1 != 0);
-        let (Ok(role), true) = (role, permitted) else {
-            return Err(not_permitted(frame, role));
+        let role = match self.floor.parties.role(participant) {
+            Ok(role) => role,
+            Err(reason) => return Err(not_permitted(frame, reason)),
         };
+        if !house_only && permissions >> role.byte() & 1 == 0 {
+            return Err(not_permitted(frame, RejectReason::NotAuthorised));
+        }
         let speaker = Speaker {
             session,
             participant,

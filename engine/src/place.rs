@@ -29,7 +29,7 @@ struct Plan {
 
 impl Venue {
     /// Places an order.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn place_order(
         &mut self,
         speaker: Speaker,
@@ -258,7 +258,7 @@ impl Venue {
 
     /// Rebates are money that nobody paid in. What this order may cause of them is at most what it trades, at most at
     /// the face value: with all that were paid it must fit, or an account could come to have more than can be counted.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit_rebates(&self, series: &Series, qty: Qty) -> Result<(), RejectReason> {
         // What was paid is owed to the exchange: a negative balance.
         let room = i128::from(ASSET_MAX) + self.floor.ledger.system(series.rebates);
@@ -375,7 +375,7 @@ fn admit_conditions(c: &PlaceOrder, now: Nanos) -> Result<(), Refusal> {
 }
 
 /// The account's limits of money; `freed` is the notional that the order replaces.
-#[inline]
+#[inline(always)]
 pub(crate) fn admit_limits(account: &Account, notional: Amount, freed: Amount) -> Result<(), Refusal> {
     if !account.order_notional_max.is_zero() && notional > account.order_notional_max {
         return Err(beyond(

@@ -149,14 +149,20 @@ impl Sessions {
     /// Uses the number that follows the session's last for a command; says whether it does and the session is up.
     #[inline]
     pub fn use_next(&mut self, id: SessionId, req_seq: ReqSeq, seq: Seq) -> bool {
-        let Some(place) = self.find(id) else { return false };
-        let session = &mut self.sessions[index(place)];
-        if session.link == Link::Down || req_seq.0.checked_sub(1) != Some(session.last_req_seq.0) {
+        match self.sessions.get(index(self.recent)) {
+            Some(session) if session.id == id => {}
+            Some(_) | None => match self.by_id.get(&id) {
+                Some(place) => self.recent = *place,
+                None => return false,
+            },
+        }
+        let session = &mut self.sessions[index(self.recent)];
+        let next = session.last_req_seq.0.wrapping_add(1);
+        if req_seq.0 != next || next == 0 || session.link == Link::Down {
             return false;
         }
         session.last_req_seq = req_seq;
-        self.windows[window_index(place, req_seq.0)] = seq.0;
-        self.recent = place;
+        self.windows[window_index(self.recent, req_seq.0)] = seq.0;
         true
     }
 
