@@ -2,7 +2,7 @@
 
 use crate::events::Events;
 use crate::exchange::{Speaker, Venue};
-use crate::floor::{Arrival, Indexed, need_at_rest};
+use crate::floor::{Arrival, Floor, Indexed, need_at_rest};
 use crate::jobs::{Job, Scope};
 use crate::ledger::Spot;
 use crate::matching::{Rests, reaches};
@@ -24,8 +24,8 @@ struct Replacement {
     leaves: Qty,
     /// What it must hold from here on.
     hold: Amount,
-    /// Price × quantity of what is open, as its account counts it from here on.
-    notional: Amount,
+    /// The account's open notional from here on, should it rest at once.
+    open_notional: Amount,
     rates: Rates,
     place: Place,
 }
@@ -190,7 +190,7 @@ impl Venue {
             rung,
             leaves,
             hold: node.held,
-            notional,
+            open_notional: account.open_notional,
             rates,
             place: Place::Kept,
         };
@@ -214,12 +214,17 @@ impl Venue {
             return Err(beyond(shortage(node.side), hold.0, usable.0));
         }
         let freed = old_limit.times(node.leaves).expect("an order's amount fits");
-        admit_limits(account, notional, freed)?;
+        let open_notional = admit_limits(account, notional, freed)?;
         let place = match reaches(series, node.side, rung) {
             true => Place::Arrives,
             false => Place::Moved,
         };
-        Ok(Replacement { hold, place, ..kept })
+        Ok(Replacement {
+            hold,
+            open_notional,
+            place,
+            ..kept
+        })
     }
 
     #[inline(always)]
@@ -288,21 +293,20 @@ impl Venue {
     /// Moves an order to the end of the queue at a price that reaches nothing, at the rates of now.
     #[inline(always)]
     fn move_order(&mut self, plan: &Replacement, events: &mut Events) {
-        let slot = plan.slot;
         let (held, released) = self.hold_anew(plan);
-        let node = self.floor.orders.node(slot);
-        let series = self.series.known_mut(node.series);
-        self.floor.unlink(series, slot);
-        let node = self.floor.orders.node_mut(slot);
-        node.rung = plan.rung;
+        let Floor {
+            orders,
+            levels,
+            parties,
+            ..
+        } = &mut self.floor;
+        let node = orders.node_mut(plan.slot);
         node.leaves = plan.leaves;
         node.rested_notional = Amount::ZERO;
         node.maker_ppm = plan.rates.maker.0;
-        let (side, account) = (node.side, AccountId(node.account));
-        self.floor
-            .levels
-            .push(series.ladder_mut(side), &mut self.floor.orders, slot);
-        self.floor.count_notional(account, plan.notional);
+        parties.open_account(AccountId(node.account)).open_notional = plan.open_notional;
+        let (side, series) = (node.side, self.series.known_mut(node.series));
+        levels.relocate(series.ladder_mut(side), orders, plan.slot, plan.rung);
         self.tell_replaced(plan, held, released, events);
     }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use xq_protocol::{
     Approve, Command, CommandFrame, Count, Currency, Frame, Genesis, HouseOnly, Nanos, NotApplied,
     ParticipantId, Phase, ProposalApproved, Proposed, RejectReason, RequestRepeated, Role, Seq, SessionId,
-    needs_approval, rule,
+    may_need_approval, needs_approval, rule,
 };
 
 /// Version of the rules that new journals are opened with.
@@ -22,8 +22,10 @@ pub const RULES_VERSION: u32 = 1;
 
 /// Template ids of commands lie below this.
 const TEMPLATES: usize = 128;
-/// Bit of a command that only the exchange's own threads and doors speak; roles have the bits below.
+/// Bit of a command that only the exchange's own threads and doors speak; roles have the lowest bits.
 const HOUSE_ONLY: u16 = 1 << 15;
+/// Bit of a command that may have to wait for approval.
+const APPROVABLE: u16 = 1 << 14;
 
 /// Whose command is executed.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +61,7 @@ pub(crate) struct Venue {
     pub sweep: Slot,
     /// The command in hand.
     pub seq: Seq,
-    /// For each template id, the roles that may send it, a bit each, and [`HOUSE_ONLY`].
+    /// For each template id, the roles that may send it, a bit each, [`HOUSE_ONLY`] and [`APPROVABLE`].
     permissions: [u16; TEMPLATES],
 }
 
@@ -106,7 +108,7 @@ impl Exchange {
     }
 }
 
-/// For each template id, the roles that may send it, a bit each, and [`HOUSE_ONLY`].
+/// For each template id, the roles that may send it, a bit each, [`HOUSE_ONLY`] and [`APPROVABLE`].
 pub(crate) fn permissions() -> [u16; TEMPLATES] {
     std::array::from_fn(|template| {
         let template = u16::try_from(template).expect("below 128");
@@ -115,9 +117,14 @@ pub(crate) fn permissions() -> [u16; TEMPLATES] {
             HouseOnly::Yes => HOUSE_ONLY,
             HouseOnly::No => 0,
         };
+        let approvable = if may_need_approval(template) {
+            APPROVABLE
+        } else {
+            0
+        };
         rule.roles
             .iter()
-            .fold(house_only, |bits, role| bits | 1 << role.byte())
+            .fold(house_only | approvable, |bits, role| bits | 1 << role.byte())
     })
 }
 
@@ -204,16 +211,34 @@ impl Venue {
             participant,
             role,
         };
+        if permissions & APPROVABLE != 0 && role != Role::House {
+            return self.execute_or_propose(speaker, frame, events);
+        }
+        // Nothing between these two: the one leads straight to the other's arm.
+        match frame.command() {
+            Ok(command) => self.execute(speaker, &command, events),
+            Err(_) => Err(undecodable(frame.header.template_id)),
+        }
+    }
+
+    /// Executes a command, or lets it wait for a second pair of eyes.
+    #[cold]
+    fn execute_or_propose(
+        &mut self,
+        speaker: Speaker,
+        frame: &Frame<'_>,
+        events: &mut Events,
+    ) -> Result<(), Refusal> {
         let command = frame
             .command()
             .map_err(|_| undecodable(frame.header.template_id))?;
-        if needs_approval(&command) && role != Role::House {
-            return self.propose(speaker, frame, &command, events);
+        match needs_approval(&command) {
+            true => self.propose(speaker, frame, &command, events),
+            false => self.execute(speaker, &command, events),
         }
-        self.execute(speaker, &command, events)
     }
 
-    /// The roles that may send a command, a bit each, and [`HOUSE_ONLY`].
+    /// The roles that may send a command, a bit each, [`HOUSE_ONLY`] and [`APPROVABLE`].
     #[inline]
     fn permissions(&self, template: u16) -> u16 {
         self.permissions

@@ -160,25 +160,47 @@ impl Levels {
     #[inline]
     pub fn push(&mut self, ladder: &mut Ladder, orders: &mut Orders, slot: Slot) {
         let rung = orders.node(slot).rung;
-        let leaf_id = self.leaf_for(ladder, rung);
-        let leaf = &mut self.leaves[index(leaf_id)];
-        let bit = rung % FAN;
-        let level = &mut leaf.levels[index(bit)];
-        let tail = level.tail;
-        level.tail = slot;
-        if tail == NIL {
-            level.head = slot;
-            leaf.occupied |= 1 << bit;
-        } else {
-            orders.node_mut(tail).next = slot;
-        }
+        let leaf = self.leaf_for(ladder, rung >> FAN_BITS);
+        self.append(ladder, orders, slot, leaf);
+    }
+
+    /// Moves an order to the end of the queue at another price, or at its own.
+    #[inline]
+    pub fn relocate(&mut self, ladder: &mut Ladder, orders: &mut Orders, slot: Slot, rung: u32) {
+        self.remove(ladder, orders, slot);
         let node = orders.node_mut(slot);
+        node.rung = rung;
+        let (near, base) = (node.leaf, rung >> FAN_BITS);
+        // The page that it stood in is likely to be the one, unless it was the last there and the page went.
+        let leaf = &self.leaves[index(near)];
+        let leaf = match leaf.base == base && leaf.occupied != 0 {
+            true => near,
+            false => self.leaf_for(ladder, base),
+        };
+        self.append(ladder, orders, slot, leaf);
+    }
+
+    #[inline(always)]
+    fn append(&mut self, ladder: &mut Ladder, orders: &mut Orders, slot: Slot, leaf_id: u32) {
+        let node = orders.node_mut(slot);
+        let rung = node.rung;
+        let bit = rung % FAN;
+        let leaf = &mut self.leaves[index(leaf_id)];
+        let level = &mut leaf.levels[index(bit)];
+        let tail = std::mem::replace(&mut level.tail, slot);
         node.prev = tail;
         node.next = NIL;
         node.leaf = leaf_id;
-        if ladder.best_leaf == NIL || ladder.is_better(rung) {
-            ladder.best_rung = rung;
-            ladder.best_leaf = leaf_id;
+        if tail == NIL {
+            level.head = slot;
+            leaf.occupied |= 1 << bit;
+            // A price that is occupied already cannot be a new best.
+            if ladder.best_leaf == NIL || ladder.is_better(rung) {
+                ladder.best_rung = rung;
+                ladder.best_leaf = leaf_id;
+            }
+        } else {
+            orders.node_mut(tail).next = slot;
         }
     }
 
@@ -219,17 +241,18 @@ impl Levels {
         }
     }
 
-    /// The page that holds this price, made if it is missing.
+    /// The page that holds these prices, made if it is missing.
     #[inline]
-    fn leaf_for(&mut self, ladder: &mut Ladder, rung: u32) -> u32 {
-        let base = rung >> FAN_BITS;
+    fn leaf_for(&mut self, ladder: &mut Ladder, base: u32) -> u32 {
         if self.leaves[index(ladder.best_leaf)].base == base && ladder.best_leaf != NIL {
             return ladder.best_leaf;
         }
         let mut page = ladder.root;
+        let mut shift = FAN_BITS * u32::from(ladder.inner_depth);
         // Page 0 is no page and has no children, so a path that is missing leads to it and stays there.
-        for depth in (0..u32::from(ladder.inner_depth)).rev() {
-            let bit = base >> (FAN_BITS * depth) & (FAN - 1);
+        while shift > 0 {
+            shift -= FAN_BITS;
+            let bit = base >> shift & (FAN - 1);
             page = self.inners[index(page)].children[index(bit)];
         }
         match page {

@@ -124,6 +124,13 @@ pub(crate) struct Rates {
     pub maker: Ppm,
 }
 
+/// Whether rebates may have been promised to any order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rebates {
+    Never,
+    Promised,
+}
+
 /// Every participant and account; numbers are places.
 pub(crate) struct Parties {
     participants: Vec<Participant>,
@@ -132,6 +139,8 @@ pub(crate) struct Parties {
     schedules: Vec<Rates>,
     /// Participants whose kill switch is thrown.
     killed: u32,
+    /// Whether a schedule ever had a negative rate.
+    rebates: Rebates,
     participants_max: u32,
     accounts_max: u32,
 }
@@ -151,6 +160,7 @@ impl Parties {
                 SCHEDULES
             ],
             killed: 0,
+            rebates: Rebates::Never,
             participants_max: 0,
             accounts_max: 0,
         };
@@ -219,8 +229,16 @@ impl Parties {
     pub fn rates(&self, schedule: ScheduleId) -> Rates {
         self.schedules[usize::from(schedule.0)]
     }
+    /// Whether rebates may have been promised to any order.
+    #[inline]
+    pub fn rebates(&self) -> Rebates {
+        self.rebates
+    }
     /// Sets the rates of a schedule.
     pub fn set_rates(&mut self, schedule: ScheduleId, rates: Rates) {
+        if rates.taker < Ppm::ZERO || rates.maker < Ppm::ZERO {
+            self.rebates = Rebates::Promised;
+        }
         self.schedules[usize::from(schedule.0)] = rates;
     }
 

@@ -7,7 +7,7 @@ use crate::floor::{Arrival, Indexed};
 use crate::issuance::ASSET_MAX;
 use crate::ledger::{RowId, Spot};
 use crate::matching::{Rests, collar_bound, reaches};
-use crate::party::{Account, Freeze, Killed, Rates};
+use crate::party::{Account, Freeze, Killed, Rates, Rebates};
 use crate::refusal::{Refusal, beyond};
 use crate::series::Series;
 use xq_protocol::{
@@ -258,8 +258,15 @@ impl Venue {
 
     /// Rebates are money that nobody paid in. What this order may cause of them is at most what it trades, at most at
     /// the face value: with all that were paid it must fit, or an account could come to have more than can be counted.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn admit_rebates(&self, series: &Series, qty: Qty) -> Result<(), RejectReason> {
+        match self.floor.parties.rebates() {
+            Rebates::Never => Ok(()),
+            Rebates::Promised => self.admit_more_rebates(series, qty),
+        }
+    }
+
+    fn admit_more_rebates(&self, series: &Series, qty: Qty) -> Result<(), RejectReason> {
         // What was paid is owed to the exchange: a negative balance.
         let room = i128::from(ASSET_MAX) + self.floor.ledger.system(series.rebates);
         let most = series.face.times(qty).ok_or(RejectReason::Overflow)?;
@@ -374,9 +381,9 @@ fn admit_conditions(c: &PlaceOrder, now: Nanos) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The account's limits of money; `freed` is the notional that the order replaces.
+/// The account's limits of money; `freed` is the notional that the order replaces. Tells the open notional with it.
 #[inline(always)]
-pub(crate) fn admit_limits(account: &Account, notional: Amount, freed: Amount) -> Result<(), Refusal> {
+pub(crate) fn admit_limits(account: &Account, notional: Amount, freed: Amount) -> Result<Amount, Refusal> {
     if !account.order_notional_max.is_zero() && notional > account.order_notional_max {
         return Err(beyond(
             RejectReason::OrderNotional,
@@ -396,7 +403,7 @@ pub(crate) fn admit_limits(account: &Account, notional: Amount, freed: Amount) -
             account.open_notional_max.0,
         ));
     }
-    Ok(())
+    Ok(open)
 }
 
 /// Whether what does not trade at once rests.

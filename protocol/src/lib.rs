@@ -26,7 +26,7 @@ pub use event::*;
 pub use frame::*;
 pub use meta::{Field, Message, Shape, WireType};
 pub use reject::RejectReason;
-pub use role::{HouseOnly, Rule, is_urgent, needs_approval, rule};
+pub use role::{HouseOnly, Rule, is_urgent, may_need_approval, needs_approval, rule};
 pub use session::*;
 pub use transfer::{Bucket, Place, Transfer, Transfers};
 pub use units::*;

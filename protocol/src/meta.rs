@@ -109,7 +109,7 @@ macro_rules! messages {
 
         impl<'a> $family<'a> {
             /// Views a body as the message its template id names; never panics, allocates nothing.
-            #[inline]
+            #[inline(always)]
             pub fn decode(template: u16, body: &'a [u8]) -> Result<Self, $crate::DecodeError> {
                 match template {
                     $( $id => $crate::view::<$name>(body).map($family::$name), )*

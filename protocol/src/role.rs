@@ -66,6 +66,15 @@ impl Rule {
     }
 }
 
+/// Says whether some commands of this template wait for approval: most are never asked.
+pub fn may_need_approval(template: u16) -> bool {
+    use crate::*;
+    matches!(
+        template,
+        SetConfig::TEMPLATE | SetFeeSchedule::TEMPLATE | KillSwitch::TEMPLATE | SetFreeze::TEMPLATE
+    )
+}
+
 /// Says whether a command waits for a second participant's approval.
 pub fn needs_approval(command: &Command<'_>) -> bool {
     match command {
