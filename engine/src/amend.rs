@@ -5,10 +5,10 @@ use crate::exchange::{Speaker, Venue};
 use crate::floor::{Arrival, Floor, Indexed, need_at_rest};
 use crate::jobs::{Job, Scope};
 use crate::ledger::Spot;
-use crate::matching::{Rests, reaches};
+use crate::matching::{Meets, Rests, meets};
 use crate::order::Slot;
 use crate::party::Rates;
-use crate::place::{admit_bounds, admit_limits, admit_terms, buy_hold, shortage, worst_rate};
+use crate::place::{admit_bounds, admit_limits, admit_terms, buy_hold, shortage};
 use crate::refusal::{Refusal, beyond};
 use xq_protocol::{
     AccountId, Amount, CancelOrder, CancelReason, ClOrdId, Count, Execution, JobKind, MassCancel,
@@ -204,9 +204,10 @@ impl Venue {
             return Err(RejectReason::Capacity.into());
         }
         self.admit_rebates(series, leaves)?;
+        let meets = meets(series, node.side, rung);
         let hold = match node.side {
             Side::Sell => leaves.into(),
-            Side::Buy => buy_hold(notional, worst_rate(series, rung, rates))?,
+            Side::Buy => buy_hold(notional, rates.worst(meets))?,
         };
         let available = self.floor.ledger.row(node.hold_row).available;
         let usable = available.checked_add(node.held).expect("an account's asset fits");
@@ -215,9 +216,9 @@ impl Venue {
         }
         let freed = old_limit.times(node.leaves).expect("an order's amount fits");
         let open_notional = admit_limits(account, notional, freed)?;
-        let place = match reaches(series, node.side, rung) {
-            true => Place::Arrives,
-            false => Place::Moved,
+        let place = match meets {
+            Meets::Orders => Place::Arrives,
+            Meets::Nothing => Place::Moved,
         };
         Ok(Replacement {
             hold,

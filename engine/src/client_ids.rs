@@ -62,8 +62,15 @@ impl ClientIds {
     }
 
     /// The account's order with this id.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, orders: &Orders, hash: u32, account: AccountId, id: ClOrdId) -> Option<Slot> {
+        match self.entries[index(hash) & self.mask].slot {
+            NIL => None,
+            _ => self.probe(orders, hash, account, id),
+        }
+    }
+
+    fn probe(&self, orders: &Orders, hash: u32, account: AccountId, id: ClOrdId) -> Option<Slot> {
         let mut at = index(hash) & self.mask;
         loop {
             let entry = self.entries[at];

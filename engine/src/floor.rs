@@ -179,7 +179,7 @@ impl Floor {
     }
 
     /// The row of a coupon; the one that the account's last order was for is found without a search.
-    #[inline]
+    #[inline(always)]
     pub fn coupon_row(&self, id: AccountId, account: &Account, coupon: AssetId) -> Option<RowId> {
         match account.recent_coupon == coupon {
             true => Some(account.recent_coupon_row),
@@ -188,7 +188,7 @@ impl Floor {
     }
 
     /// The row of a currency; the one that the account's last order was in is found without a search.
-    #[inline]
+    #[inline(always)]
     pub fn cash_row(&self, id: AccountId, account: &Account, currency: AssetId) -> Option<RowId> {
         match self.ledger.row(account.recent_cash_row).asset == currency {
             true => Some(account.recent_cash_row),
@@ -213,56 +213,25 @@ impl Floor {
         row
     }
 
-    /// Brings the order in hand to rest, last at its price, and enters it into every index where it does not stand yet.
+    /// Puts the order that its slot describes last at its price; with it, the account has so much open.
     #[inline]
-    pub fn rest(&mut self, series: &mut Series, arrival: &Arrival) {
-        assert!(!arrival.leaves.is_zero());
-        let (node, details) = self.orders.both_mut(arrival.slot);
-        node.rung = arrival.rung;
-        node.leaves = arrival.leaves;
-        node.account = arrival.account.0;
-        node.series = arrival.series.0;
-        node.owner = arrival.owner;
-        node.held = arrival.held;
-        node.rested_notional = Amount::ZERO;
-        node.hold_row = arrival.hold_row;
-        node.counter_row = arrival.counter_row;
-        node.maker_ppm = arrival.rates.maker.0;
-        node.side = arrival.side;
-        node.expiry = match details.tif {
-            TimeInForce::Day | TimeInForce::Gtd => Expiry::Ends,
-            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => Expiry::Never,
-        };
-        self.levels
-            .push(series.ladder_mut(arrival.side), &mut self.orders, arrival.slot);
-        let notional = arrival
-            .limit
-            .times(arrival.leaves)
-            .expect("admission computed it");
-        self.count_notional(arrival.account, notional);
-        if arrival.indexed == Indexed::No {
-            self.index(arrival);
-        }
-    }
-
-    /// Counts an order that came to rest into its account's open notional.
-    #[inline]
-    pub fn count_notional(&mut self, account: AccountId, notional: Amount) {
-        let account = self.parties.open_account(account);
-        account.open_notional = account
-            .open_notional
-            .checked_add(notional)
-            .expect("admission checked the sum");
+    pub fn stand(&mut self, series: &mut Series, slot: Slot, open_notional: Amount) {
+        let node = self.orders.node(slot);
+        assert!(!node.leaves.is_zero());
+        let account = self.parties.open_account(AccountId(node.account));
+        assert!(open_notional > account.open_notional);
+        account.open_notional = open_notional;
+        let ladder = series.ladder_mut(node.side);
+        self.levels.push(ladder, &mut self.orders, slot);
     }
 
     /// Enters an order into the account's list, the table of client's ids and the counts.
     #[inline]
-    fn index(&mut self, arrival: &Arrival) {
-        let slot = arrival.slot;
-        let account = self.parties.open_account(arrival.account);
+    pub fn index(&mut self, slot: Slot) {
+        let (node, details) = self.orders.both_mut(slot);
+        let account = self.parties.open_account(AccountId(node.account));
         let older = std::mem::replace(&mut account.newest_order, slot);
         account.open_orders += 1;
-        let (node, details) = self.orders.both_mut(slot);
         details.older = older;
         details.newer = NIL;
         self.expiring += u32::from(node.expiry == Expiry::Ends);
@@ -273,7 +242,7 @@ impl Floor {
     }
 
     /// Takes an order out of the account's list, the table of client's ids and the counts, and gives its slot back.
-    #[inline]
+    #[inline(always)]
     pub fn forget(&mut self, slot: Slot) {
         let (node, details) = self.orders.both(slot);
         let (older, newer) = (details.older, details.newer);
@@ -324,7 +293,6 @@ impl Floor {
     /// Cancels a resting order: what it held is available again.
     #[inline(never)]
     pub fn cancel(&mut self, series: &mut Series, slot: Slot, reason: CancelReason, events: &mut Events) {
-        self.unlink(series, slot);
         let (node, details) = self.orders.both(slot);
         let row = node.hold_row;
         self.ledger
@@ -341,6 +309,7 @@ impl Floor {
             reason,
             reserved: Reserved::ZERO,
         });
+        self.unlink(series, slot);
         self.forget(slot);
     }
 }

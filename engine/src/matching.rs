@@ -239,6 +239,7 @@ impl Floor {
         }
     }
 
+    /// Brings what is left of the order in hand to rest, last at its price.
     fn come_to_rest(&mut self, series: &mut Series, arrival: &mut Arrival, events: &mut Events) {
         let need = arrival.need_at_rest();
         let released = arrival
@@ -246,7 +247,26 @@ impl Floor {
             .checked_sub(need)
             .expect("rest needs no more than arrival");
         arrival.held = need;
-        self.rest(series, arrival);
+        let node = self.orders.node_mut(arrival.slot);
+        node.rung = arrival.rung;
+        node.leaves = arrival.leaves;
+        node.held = need;
+        node.rested_notional = Amount::ZERO;
+        node.maker_ppm = arrival.rates.maker.0;
+        let notional = arrival
+            .limit
+            .times(arrival.leaves)
+            .expect("admission computed it");
+        let account = self.parties.open_account(arrival.account);
+        let open_notional = account
+            .open_notional
+            .checked_add(notional)
+            .expect("admission checked the sum");
+        self.stand(series, arrival.slot, open_notional);
+        match arrival.indexed {
+            Indexed::Yes => {}
+            Indexed::No => self.index(arrival.slot),
+        }
         if !released.is_zero() {
             self.ledger.transfer(
                 Spot::Held(arrival.hold_row),
@@ -329,9 +349,27 @@ pub(crate) enum Rests {
     No,
 }
 
+/// What an order finds when it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meets {
+    /// Opposite orders at a price that it accepts.
+    Orders,
+    /// No such order.
+    Nothing,
+}
+
+/// What an order of this side and limit would meet now.
+#[inline]
+pub(crate) fn meets(series: &Series, side: Side, rung: u32) -> Meets {
+    match reaches(series, side, rung) {
+        true => Meets::Orders,
+        false => Meets::Nothing,
+    }
+}
+
 /// Says whether a limit reaches the best opposite price.
 #[inline]
-pub(crate) fn reaches(series: &Series, side: Side, rung: u32) -> bool {
+fn reaches(series: &Series, side: Side, rung: u32) -> bool {
     series
         .ladder(side.opposite())
         .best()

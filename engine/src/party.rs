@@ -1,6 +1,7 @@
 //! Participants and accounts: who there is, who acts for whom, within which limits.
 
 use crate::ledger::RowId;
+use crate::matching::Meets;
 use crate::order::{NIL, Slot, index};
 use std::collections::BTreeMap;
 use xq_protocol::{
@@ -122,6 +123,17 @@ const UNOPENED: Account = Account {
 pub(crate) struct Rates {
     pub taker: Ppm,
     pub maker: Ppm,
+}
+
+impl Rates {
+    /// The higher of the rates that a buy order may come to pay: one that meets nothing rests and pays as maker.
+    #[inline]
+    pub fn worst(self, meets: Meets) -> Ppm {
+        match meets {
+            Meets::Orders => self.taker.max(self.maker),
+            Meets::Nothing => self.maker,
+        }
+    }
 }
 
 /// Whether rebates may have been promised to any order.

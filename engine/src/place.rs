@@ -6,7 +6,8 @@ use crate::fees;
 use crate::floor::{Arrival, Indexed};
 use crate::issuance::ASSET_MAX;
 use crate::ledger::{RowId, Spot};
-use crate::matching::{Rests, collar_bound, reaches};
+use crate::matching::{Meets, Rests, collar_bound, meets};
+use crate::order::Expiry;
 use crate::party::{Account, Freeze, Killed, Rates, Rebates};
 use crate::refusal::{Refusal, beyond};
 use crate::series::Series;
@@ -25,6 +26,9 @@ struct Plan {
     cl_hash: u32,
     rates: Rates,
     owner: u32,
+    meets: Meets,
+    /// The account's open notional with all of it.
+    open_notional: Amount,
 }
 
 impl Venue {
@@ -62,15 +66,13 @@ impl Venue {
         let coupon = c.series.into();
         let coupon_row = self.floor.coupon_row(c.account, account, coupon);
         let cash_row = self.floor.cash_row(c.account, account, series.currency.into());
+        let meets = meets(series, c.side, rung);
         let (hold, hold_row, counter_row) = match c.side {
             Side::Sell => (c.qty.into(), coupon_row, cash_row),
-            Side::Buy => {
-                let hold = buy_hold(notional, worst_rate(series, rung, rates))?;
-                (hold, cash_row, coupon_row)
-            }
+            Side::Buy => (buy_hold(notional, rates.worst(meets))?, cash_row, coupon_row),
         };
         let hold_row = self.admit_hold(c.side, hold_row, hold)?;
-        admit_limits(account, notional, Amount::ZERO)?;
+        let open_notional = admit_limits(account, notional, Amount::ZERO)?;
         if counter_row.is_none() && !self.floor.ledger.has_room(1) {
             return Err(RejectReason::Capacity.into());
         }
@@ -83,6 +85,8 @@ impl Venue {
             cl_hash,
             rates,
             owner: account.owner.0,
+            meets,
+            open_notional,
         })
     }
 
@@ -102,12 +106,13 @@ impl Venue {
             Side::Sell => (counter_row, plan.hold_row),
         };
         let slot = floor.orders.take();
-        let details = floor.orders.details_mut(slot);
+        let (node, details) = floor.orders.both_mut(slot);
         details.cl_ord_id = c.cl_ord_id;
         details.cl_hash = plan.cl_hash;
-        details.ends = match c.tif {
-            TimeInForce::Day => floor.day.into(),
-            TimeInForce::Gtd | TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => c.expire_at.0,
+        (details.ends, node.expiry) = match c.tif {
+            TimeInForce::Day => (floor.day.into(), Expiry::Ends),
+            TimeInForce::Gtd => (c.expire_at.0, Expiry::Ends),
+            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => (0, Expiry::Never),
         };
         details.seq = self.seq.0;
         details.session = speaker.session.0;
@@ -115,6 +120,17 @@ impl Venue {
         details.tif = c.tif;
         details.execution = c.execution;
         details.on_disconnect = c.on_disconnect;
+        node.rung = plan.rung;
+        node.leaves = c.qty;
+        node.account = c.account.0;
+        node.series = c.series.0;
+        node.owner = plan.owner;
+        node.held = plan.hold;
+        node.rested_notional = Amount::ZERO;
+        node.hold_row = plan.hold_row;
+        node.counter_row = counter_row;
+        node.maker_ppm = plan.rates.maker.0;
+        node.side = c.side;
         let order = floor.orders.id(slot);
         floor.ledger.transfer(
             Spot::Available(plan.hold_row),
@@ -138,6 +154,11 @@ impl Venue {
             on_disconnect: c.on_disconnect,
             reserved: Reserved::ZERO,
         });
+        if plan.meets == Meets::Nothing && rests(c) == Rests::Yes {
+            // It holds what it needs at rest already.
+            floor.stand(series, slot, plan.open_notional);
+            return floor.index(slot);
+        }
         let mut arrival = Arrival {
             slot,
             id: order,
@@ -295,15 +316,6 @@ pub(crate) fn shortage(side: Side) -> RejectReason {
     }
 }
 
-/// The higher of the rates that a buy order may come to pay: one that reaches no offer rests and pays as maker.
-#[inline]
-pub(crate) fn worst_rate(series: &Series, rung: u32, rates: Rates) -> Ppm {
-    match reaches(series, Side::Buy, rung) {
-        true => rates.taker.max(rates.maker),
-        false => rates.maker,
-    }
-}
-
 /// An amount and the fee on it.
 #[inline]
 pub(crate) fn buy_hold(notional: Amount, rate: Ppm) -> Result<Amount, RejectReason> {
@@ -362,6 +374,14 @@ pub(crate) fn admit_bounds(series: &Series, limit: Price, rung: u64) -> Result<u
 /// Time in force, order type and expire time go together.
 #[inline]
 fn admit_conditions(c: &PlaceOrder, now: Nanos) -> Result<(), Refusal> {
+    let plain = c.tif == TimeInForce::Gtc && c.order_type == OrderType::Limit;
+    if plain && c.expire_at.is_zero() {
+        return Ok(());
+    }
+    admit_unusual_conditions(c, now)
+}
+
+fn admit_unusual_conditions(c: &PlaceOrder, now: Nanos) -> Result<(), Refusal> {
     let immediate = matches!(c.tif, TimeInForce::Ioc | TimeInForce::Fok);
     let post_only = c.execution == Execution::PostOnly;
     let market = c.order_type == OrderType::Market;
