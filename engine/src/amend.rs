@@ -11,7 +11,7 @@ use crate::party::Rates;
 use crate::place::{admit_bounds, admit_limits, admit_terms, buy_hold, shortage};
 use crate::refusal::{Refusal, beyond};
 use xq_protocol::{
-    AccountId, Amount, CancelOrder, CancelReason, ClOrdId, Count, Execution, JobKind, MassCancel,
+    AccountId, Amount, CancelOrder, CancelReason, ClOrdId, Count, Execution, Fee, JobKind, MassCancel,
     MassCanceled, OrderId, OrderReduced, OrderReplaced, Ppm, Price, Progress, Qty, RejectReason,
     ReplaceOrder, Reserved, SeriesId, SessionId, Side,
 };
@@ -152,7 +152,7 @@ impl Venue {
         Ok(())
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn admit_replace(&self, speaker: Speaker, c: &ReplaceOrder) -> Result<Replacement, Refusal> {
         let account = self.acting(speaker, c.account)?;
         let slot = self.named(c.account, c.order, c.orig_cl_ord_id)?;
@@ -332,6 +332,7 @@ impl Venue {
             rung: plan.rung,
             held: plan.hold,
             notional: Amount::ZERO,
+            charged: Fee::ZERO,
             rates: plan.rates,
             hold_row: node.hold_row,
             counter_row: node.counter_row,

@@ -238,7 +238,7 @@ impl Venue {
             let Scope::Account(account) = job.scope else {
                 unreachable!("a freeze is of one account")
             };
-            let row = self.floor.parties.account(account).map_or(0, |a| a.newest_row);
+            let row = self.floor.parties.file(account).newest_row;
             job.cursor = Cursor::Rows { row };
         }
     }
@@ -318,7 +318,8 @@ impl Venue {
         events: &mut Events,
     ) -> Result<(), Refusal> {
         let participant = self.floor.parties.participant(speaker.participant)?;
-        if participant.role.is_none() || !self.floor.parties.has_key(speaker.participant, c.fingerprint) {
+        let role = participant.role.expect("registered, so it has a role");
+        if !self.floor.parties.has_key(speaker.participant, c.fingerprint) {
             return Err(RejectReason::NotAuthorised.into());
         }
         let place = self.sessions.find(speaker.session);
@@ -329,7 +330,7 @@ impl Venue {
         if place.is_none() && !self.sessions.has_room() {
             return Err(RejectReason::Capacity.into());
         }
-        let session = self.sessions.up(speaker.session, c.connection);
+        let session = self.sessions.up(speaker.session, role, c.connection);
         let window = Count(u32::try_from(WINDOW).expect("small"));
         let (connection, last_req_seq) = (session.connection, session.last_req_seq);
         events.emit(&SessionEstablished {
@@ -507,7 +508,7 @@ impl Venue {
             (FreezeAction::Place, Freeze::Placed | Freeze::Lifting) => {
                 return Err(RejectReason::FreezeExists.into());
             }
-            (FreezeAction::Lift, Freeze::Placed) if account.case == c.case => {
+            (FreezeAction::Lift, Freeze::Placed) if self.floor.parties.file(c.account).case == c.case => {
                 (JobKind::Lift, Freeze::Lifting)
             }
             (FreezeAction::Lift, Freeze::None | Freeze::Placed | Freeze::Lifting) => {
@@ -517,8 +518,8 @@ impl Venue {
         if self.floor.jobs.has(JobKind::Freeze, scope) {
             return Err(RejectReason::FreezeExists.into());
         }
-        let account = self.floor.parties.open_account(c.account);
-        (account.freeze, account.case) = (state, c.case);
+        self.floor.parties.open_account(c.account).freeze = state;
+        self.floor.parties.file_mut(c.account).case = c.case;
         events.emit(&FreezeSet {
             account: c.account,
             action: c.action,
@@ -527,7 +528,7 @@ impl Venue {
         });
         let job = Job::cancel(kind, scope, self.seq, &self.floor.parties);
         let rows = Cursor::Rows {
-            row: self.floor.parties.open_account(c.account).newest_row,
+            row: self.floor.parties.file(c.account).newest_row,
         };
         let cursor = if kind == JobKind::Lift { rows } else { job.cursor };
         self.begin(Job { cursor, ..job }, events);

@@ -191,17 +191,21 @@ impl Venue {
         let session = frame.header.session;
         let permissions = self.permissions(frame.header.template_id);
         let house_only = permissions & HOUSE_ONLY != 0;
-        if session != SessionId::HOUSE
-            && !house_only
-            && !self.sessions.use_next(session, frame.header.req_seq, self.seq)
-            && self.request(frame, events)? == Answered::Yes
-        {
-            return Ok(());
-        }
+        let numbered = session != SessionId::HOUSE && !house_only;
+        let next = match numbered {
+            true => self.sessions.use_next(session, frame.header.req_seq, self.seq),
+            false => None,
+        };
         let participant = session.participant();
-        let role = match self.floor.parties.role(participant) {
-            Ok(role) => role,
-            Err(reason) => return Err(not_permitted(frame, reason)),
+        let role = match next {
+            Some(role) => role,
+            None => {
+                if numbered && self.request(frame, events)? == Answered::Yes {
+                    return Ok(());
+                }
+                let role = self.floor.parties.role(participant);
+                role.map_err(|reason| not_permitted(frame, reason))?
+            }
         };
         if !house_only && permissions >> role.byte() & 1 == 0 {
             return Err(not_permitted(frame, RejectReason::NotAuthorised));

@@ -28,17 +28,18 @@ pub(crate) fn due(cumulative: Amount, rate: Ppm) -> Fee {
 }
 
 /// The fee of one more fill: due after it, less due before it.
-#[inline]
+#[inline(always)]
 pub(crate) fn of_fill(before: Amount, after: Amount, rate: Ppm) -> Fee {
     assert!(before <= after);
-    if before.is_zero() {
-        return due(after, rate);
-    }
-    Fee(due(after, rate).0 - due(before, rate).0)
+    let due_before = match before {
+        Amount::ZERO => Fee::ZERO,
+        _ => due(before, rate),
+    };
+    Fee(due(after, rate).0 - due_before.0)
 }
 
 /// What must be held for fees when `open` more may trade after `before`: nothing for a rebate.
-#[inline]
+#[inline(always)]
 pub(crate) fn to_hold(before: Amount, open: Amount, rate: Ppm) -> Amount {
     if rate.0 <= 0 {
         return Amount::ZERO;

@@ -10,8 +10,8 @@ use crate::order::{Details, Expiry, NIL, Orders, Slot};
 use crate::party::{Account, Parties, Rates};
 use crate::series::Series;
 use xq_protocol::{
-    AccountId, Amount, AssetId, CancelReason, ClOrdId, Nanos, OrderCanceled, Price, Qty, Reserved, SeriesId,
-    SessionId, Side, TimeInForce,
+    AccountId, Amount, AssetId, CancelReason, ClOrdId, Fee, Nanos, OrderCanceled, Price, Qty, Reserved,
+    SeriesId, SessionId, Side, TimeInForce,
 };
 
 /// Everything that a resting order touches, but its series.
@@ -63,6 +63,8 @@ pub(crate) struct Arrival {
     pub held: Amount,
     /// Price × quantity it has traded since it arrived.
     pub notional: Amount,
+    /// What it was charged on that.
+    pub charged: Fee,
     pub rates: Rates,
     pub hold_row: RowId,
     pub counter_row: RowId,
@@ -84,7 +86,7 @@ impl Arrival {
                     .expect("an order's amount fits, as admission checked");
                 let rate = self.rates.taker.max(self.rates.maker);
                 let all = self.notional.checked_add(open).expect("an order's amount fits");
-                let fee = fees::due(all, rate).0.max(0) - fees::due(self.notional, self.rates.taker).0;
+                let fee = fees::due(all, rate).0.max(0) - self.charged.0;
                 let fee = Amount(u64::try_from(fee.max(0)).expect("not negative"));
                 open.checked_add(fee).expect("an amount and its fee fit")
             }
@@ -207,7 +209,7 @@ impl Floor {
 
     /// Makes a row that is missing: admission found room.
     pub fn new_row(&mut self, account: AccountId, asset: AssetId) -> RowId {
-        let newest = &mut self.parties.open_account(account).newest_row;
+        let newest = &mut self.parties.file_mut(account).newest_row;
         let row = self.ledger.open(account, asset, *newest);
         *newest = row;
         row

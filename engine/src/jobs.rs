@@ -155,13 +155,13 @@ impl Job {
             },
             Err(_) => Cursor::Done,
         };
-        let here = parties.account(account);
+        let here = parties.file(account);
         match list {
             List::Single => Cursor::Done,
-            List::Operated => from(here.map_or(AccountId::ZERO, |a| a.older_operated), list),
-            List::Owned => from(here.map_or(AccountId::ZERO, |a| a.older_owned), list),
+            List::Operated => from(here.older_operated, list),
+            List::Owned => from(here.older_owned, list),
             List::OperatedThenOwned => {
-                let next = here.map_or(AccountId::ZERO, |a| a.older_operated);
+                let next = here.older_operated;
                 match (next, self.scope) {
                     (AccountId::ZERO, Scope::Participant(id)) => from(
                         parties.participant(id).map_or(AccountId::ZERO, |p| p.owned),

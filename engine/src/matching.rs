@@ -75,9 +75,10 @@ impl Floor {
         let maker_after = Amount(maker.rested_notional.0 + amount.0);
         let maker_fee = fees::of_fill(maker.rested_notional, maker_after, Ppm(maker.maker_ppm));
         let taker_after = Amount(taker.notional.0 + amount.0);
-        let taker_fee = fees::of_fill(taker.notional, taker_after, taker.rates.taker);
+        let charged = fees::due(taker_after, taker.rates.taker);
+        let taker_fee = Fee(charged.0 - taker.charged.0);
         maker.rested_notional = maker_after;
-        taker.notional = taker_after;
+        (taker.notional, taker.charged) = (taker_after, charged);
         maker.leaves = Qty(maker.leaves.0 - qty.0);
         taker.leaves = Qty(taker.leaves.0 - qty.0);
         let (maker_leaves, maker_account) = (maker.leaves, AccountId(maker.account));

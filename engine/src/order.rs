@@ -17,9 +17,9 @@ pub(crate) const NIL: Slot = 0;
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Order {
-    /// Next in time at its price; when free, the next free slot.
+    /// Next in time at its price, the oldest after the newest; when free, the next free slot.
     pub next: Slot,
-    /// Previous in time at its price.
+    /// Previous in time at its price, the newest before the oldest.
     pub prev: Slot,
     /// Page of price levels that its level stands in.
     pub leaf: u32,

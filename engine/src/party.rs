@@ -46,9 +46,9 @@ pub(crate) enum Freeze {
     Lifting,
 }
 
-/// An account: what every order reads in the first cache line.
+/// An account, as far as orders read it: one cache line.
 #[derive(Clone, Copy, Debug)]
-#[repr(C, align(128))]
+#[repr(C, align(64))]
 pub(crate) struct Account {
     /// Zero until it is opened.
     pub owner: ParticipantId,
@@ -78,6 +78,13 @@ pub(crate) struct Account {
     pub schedule: ScheduleId,
     /// Whether it is frozen.
     pub freeze: Freeze,
+}
+
+const _: () = assert!(size_of::<Account>() == 64);
+
+/// What orders do not read of an account.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AccountFile {
     /// The case under which it is frozen.
     pub case: CaseId,
     /// Its newest ledger row.
@@ -87,8 +94,6 @@ pub(crate) struct Account {
     /// The account of the same actor opened before it.
     pub older_operated: AccountId,
 }
-
-const _: () = assert!(std::mem::offset_of!(Account, case) == 64);
 
 const NOBODY: Participant = Participant {
     role: None,
@@ -112,6 +117,9 @@ const UNOPENED: Account = Account {
     recent_cash_row: 0,
     schedule: ScheduleId::ZERO,
     freeze: Freeze::None,
+};
+
+static EMPTY_FILE: AccountFile = AccountFile {
     case: CaseId::ZERO,
     newest_row: 0,
     older_owned: AccountId::ZERO,
@@ -147,6 +155,7 @@ pub(crate) enum Rebates {
 pub(crate) struct Parties {
     participants: Vec<Participant>,
     accounts: Vec<Account>,
+    files: Vec<AccountFile>,
     keys: BTreeMap<ParticipantId, Vec<Hash>>,
     schedules: Vec<Rates>,
     /// Participants whose kill switch is thrown.
@@ -163,6 +172,7 @@ impl Parties {
         let mut parties = Parties {
             participants: Vec::new(),
             accounts: Vec::new(),
+            files: Vec::new(),
             keys: BTreeMap::new(),
             schedules: vec![
                 Rates {
@@ -189,6 +199,8 @@ impl Parties {
             .reserve_exact(participants.saturating_sub(self.participants.len()));
         self.accounts
             .reserve_exact(accounts.saturating_sub(self.accounts.len()));
+        self.files
+            .reserve_exact(accounts.saturating_sub(self.files.len()));
         (self.participants_max, self.accounts_max) = (participants_max, accounts_max);
     }
 
@@ -221,6 +233,14 @@ impl Parties {
         let before = std::mem::replace(&mut self.registered(id).killed, killed);
         self.killed -= u32::from(before == Killed::Yes);
         self.killed += u32::from(killed == Killed::Yes);
+    }
+    /// What orders do not read of an account; of one that is not open, nothing.
+    pub fn file(&self, id: AccountId) -> &AccountFile {
+        self.files.get(index(id.0)).unwrap_or(&EMPTY_FILE)
+    }
+    /// The same of an account that is known to be open, to be changed.
+    pub fn file_mut(&mut self, id: AccountId) -> &mut AccountFile {
+        &mut self.files[index(id.0)]
     }
     /// A participant that is known to be registered.
     fn registered(&mut self, id: ParticipantId) -> &mut Participant {
@@ -288,6 +308,7 @@ impl Parties {
     pub fn open(&mut self, id: AccountId, owner: ParticipantId, actor: ParticipantId, schedule: ScheduleId) {
         if self.accounts.len() <= index(id.0) {
             self.accounts.resize(index(id.0) + 1, UNOPENED);
+            self.files.resize(index(id.0) + 1, EMPTY_FILE);
         }
         let older_owned = std::mem::replace(&mut self.registered(owner).owned, id);
         let older_operated = std::mem::replace(&mut self.registered(actor).operated, id);
@@ -297,9 +318,12 @@ impl Parties {
             owner,
             actor,
             schedule,
+            ..UNOPENED
+        };
+        self.files[index(id.0)] = AccountFile {
             older_owned,
             older_operated,
-            ..UNOPENED
+            ..EMPTY_FILE
         };
     }
 

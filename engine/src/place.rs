@@ -12,8 +12,8 @@ use crate::party::{Account, Freeze, Killed, Rates, Rebates};
 use crate::refusal::{Refusal, beyond};
 use crate::series::Series;
 use xq_protocol::{
-    AccountId, Amount, AssetId, ClOrdId, Execution, Nanos, OrderAccepted, OrderType, Phase, PlaceOrder, Ppm,
-    Price, Qty, RejectReason, Reserved, SeriesState, Side, TimeInForce,
+    AccountId, Amount, AssetId, ClOrdId, Execution, Fee, Nanos, OrderAccepted, OrderType, Phase, PlaceOrder,
+    Ppm, Price, Qty, RejectReason, Reserved, SeriesState, Side, TimeInForce,
 };
 
 /// What admission found out about a new order.
@@ -171,6 +171,7 @@ impl Venue {
             rung: plan.rung,
             held: plan.hold,
             notional: Amount::ZERO,
+            charged: Fee::ZERO,
             rates: plan.rates,
             hold_row: plan.hold_row,
             counter_row,

@@ -3,7 +3,7 @@
 use crate::order::index;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use xq_protocol::{ConnectionId, Nanos, ReqSeq, Seq, SessionId};
+use xq_protocol::{ConnectionId, Nanos, ReqSeq, Role, Seq, SessionId};
 
 /// How many of a session's last request numbers are remembered with their outcome.
 pub const WINDOW: u64 = 8_192;
@@ -20,6 +20,8 @@ pub(crate) enum Link {
 pub(crate) struct Session {
     pub id: SessionId,
     pub link: Link,
+    /// Its participant's role, which never changes.
+    pub role: Role,
     pub connection: ConnectionId,
     pub last_req_seq: ReqSeq,
     /// When its orders are cancelled; zero for never.
@@ -106,13 +108,14 @@ impl Sessions {
     }
 
     /// Brings a session up; admission found the connection new and room for the session.
-    pub fn up(&mut self, id: SessionId, connection: ConnectionId) -> &Session {
+    pub fn up(&mut self, id: SessionId, role: Role, connection: ConnectionId) -> &Session {
         let place = self.find(id).unwrap_or_else(|| {
             let place = u32::try_from(self.sessions.len()).expect("capacity is a u32");
             self.by_id.insert(id, place);
             self.sessions.push(Session {
                 id,
                 link: Link::Down,
+                role,
                 connection: ConnectionId::ZERO,
                 last_req_seq: ReqSeq::ZERO,
                 cancel_at: Nanos::ZERO,
@@ -146,24 +149,24 @@ impl Sessions {
         }
     }
 
-    /// Uses the number that follows the session's last for a command; says whether it does and the session is up.
-    #[inline]
-    pub fn use_next(&mut self, id: SessionId, req_seq: ReqSeq, seq: Seq) -> bool {
-        match self.sessions.get(index(self.recent)) {
-            Some(session) if session.id == id => {}
-            Some(_) | None => match self.by_id.get(&id) {
-                Some(place) => self.recent = *place,
-                None => return false,
-            },
+    /// Uses the number that follows the session's last for a command; tells the session's role, or nothing when it is
+    /// another number or the session is not up.
+    #[inline(always)]
+    pub fn use_next(&mut self, id: SessionId, req_seq: ReqSeq, seq: Seq) -> Option<Role> {
+        if self.sessions.get(index(self.recent))?.id != id {
+            self.recent = *self.by_id.get(&id)?;
         }
-        let session = &mut self.sessions[index(self.recent)];
-        let next = session.last_req_seq.0.wrapping_add(1);
-        if req_seq.0 != next || next == 0 || session.link == Link::Down {
-            return false;
+        let session = self.sessions.get_mut(index(self.recent))?;
+        // Zero is no number: it is not the next, whatever the last was.
+        if req_seq.0.wrapping_sub(1) != session.last_req_seq.0
+            || req_seq.is_zero()
+            || session.link == Link::Down
+        {
+            return None;
         }
         session.last_req_seq = req_seq;
         self.windows[window_index(self.recent, req_seq.0)] = seq.0;
-        true
+        Some(session.role)
     }
 
     /// What this request number means.
@@ -209,7 +212,7 @@ mod tests {
     #[test]
     fn a_number_is_new_once_then_repeated_then_stale() {
         let mut sessions = Sessions::new(1);
-        sessions.up(SessionId(16), ConnectionId(1));
+        sessions.up(SessionId(16), Role::Trader, ConnectionId(1));
         let place = sessions.find(SessionId(16)).expect("up");
         assert_eq!(
             sessions.classify(place, ReqSeq(1)),
