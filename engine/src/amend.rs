@@ -6,13 +6,13 @@ use crate::floor::{Arrival, Floor, Indexed, need_at_rest};
 use crate::jobs::{Job, Scope};
 use crate::ledger::Spot;
 use crate::matching::{Meets, Rests, meets};
-use crate::order::Slot;
+use crate::order::{Details, Order, Slot, order_id};
 use crate::party::Rates;
 use crate::place::{admit_bounds, admit_limits, admit_terms, buy_hold, shortage};
 use crate::refusal::{Refusal, beyond};
 use xq_protocol::{
-    AccountId, Amount, CancelOrder, CancelReason, ClOrdId, Count, Execution, Fee, JobKind, MassCancel,
-    MassCanceled, OrderId, OrderReduced, OrderReplaced, Ppm, Price, Progress, Qty, RejectReason,
+    AccountId, Amount, CancelOrder, CancelReason, ClOrdId, Count, Currency, Execution, Fee, JobKind,
+    MassCancel, MassCanceled, OrderId, OrderReduced, OrderReplaced, Ppm, Price, Progress, Qty, RejectReason,
     ReplaceOrder, Reserved, SeriesId, SessionId, Side,
 };
 
@@ -147,8 +147,11 @@ impl Venue {
         c: &ReplaceOrder,
         events: &mut Events,
     ) -> Result<(), Refusal> {
-        let plan = self.admit_replace(speaker, c)?;
-        self.replace(c, &plan, events);
+        // By reference: a plan that is moved out of its result is copied twice.
+        match &self.admit_replace(speaker, c) {
+            Ok(plan) => self.replace(c, plan, events),
+            Err(refusal) => return Err(*refusal),
+        }
         Ok(())
     }
 
@@ -241,34 +244,14 @@ impl Venue {
         match plan.place {
             Place::Moved => self.move_order(plan, events),
             Place::Kept if plan.leaves == old_leaves => {
-                self.tell_replaced(plan, Amount::ZERO, Amount::ZERO, events)
+                self.tell_replaced(plan, (Amount::ZERO, Amount::ZERO), events)
             }
             Place::Kept => {
                 let released = self.lower(slot, plan.leaves);
-                self.tell_replaced(plan, Amount::ZERO, released, events);
+                self.tell_replaced(plan, (Amount::ZERO, released), events);
             }
             Place::Arrives => self.arrive_again(plan, events),
         }
-    }
-
-    #[inline(always)]
-    fn tell_replaced(&self, plan: &Replacement, held: Amount, released: Amount, events: &mut Events) {
-        let (node, details) = self.floor.orders.both(plan.slot);
-        events.emit(&OrderReplaced {
-            order: self.floor.orders.id(plan.slot),
-            account: AccountId(node.account),
-            series: SeriesId(node.series),
-            cl_ord_id: details.cl_ord_id,
-            limit: plan.limit,
-            held,
-            released,
-            total_qty: details.total,
-            leaves: plan.leaves,
-            session: SessionId(details.session),
-            currency: self.series.known(node.series).currency,
-            side: node.side,
-            reserved: Reserved::ZERO,
-        });
     }
 
     /// Lets the ledger hold what the order needs from here on; tells what more and what less.
@@ -294,31 +277,38 @@ impl Venue {
     /// Moves an order to the end of the queue at a price that reaches nothing, at the rates of now.
     #[inline(always)]
     fn move_order(&mut self, plan: &Replacement, events: &mut Events) {
-        let (held, released) = self.hold_anew(plan);
+        let moved = self.hold_anew(plan);
         let Floor {
             orders,
             levels,
             parties,
             ..
         } = &mut self.floor;
-        let node = orders.node_mut(plan.slot);
+        let (node, details) = orders.both_mut(plan.slot);
         node.leaves = plan.leaves;
         node.rested_notional = Amount::ZERO;
         node.maker_ppm = plan.rates.maker.0;
         parties.open_account(AccountId(node.account)).open_notional = plan.open_notional;
-        let (side, series) = (node.side, self.series.known_mut(node.series));
-        levels.relocate(series.ladder_mut(side), orders, plan.slot, plan.rung);
-        self.tell_replaced(plan, held, released, events);
+        let series = self.series.known_mut(node.series);
+        events.emit(&replaced(plan, (node, details), series.currency, moved));
+        let ladder = series.ladder_mut(node.side);
+        levels.relocate(ladder, orders, plan.slot, plan.rung);
+    }
+
+    fn tell_replaced(&self, plan: &Replacement, moved: (Amount, Amount), events: &mut Events) {
+        let (node, details) = self.floor.orders.both(plan.slot);
+        let currency = self.series.known(node.series).currency;
+        events.emit(&replaced(plan, (node, details), currency, moved));
     }
 
     /// Takes the order out of its place, holds what it needs now, and lets it meet the book as if it were new.
     #[inline(never)]
     fn arrive_again(&mut self, plan: &Replacement, events: &mut Events) {
         let slot = plan.slot;
-        let (held, released) = self.hold_anew(plan);
+        let moved = self.hold_anew(plan);
         let node = *self.floor.orders.node(slot);
         self.floor.unlink(self.series.known_mut(node.series), slot);
-        self.tell_replaced(plan, held, released, events);
+        self.tell_replaced(plan, moved, events);
         let series = self.series.known_mut(node.series);
         let mut arrival = Arrival {
             slot,
@@ -391,5 +381,30 @@ impl Venue {
                 (job.canceled, Progress::Continues)
             }
         }
+    }
+}
+
+/// What is told of a replacement; `moved` is what more and what less the ledger holds.
+#[inline(always)]
+fn replaced(
+    plan: &Replacement,
+    (node, details): (&Order, &Details),
+    currency: Currency,
+    (held, released): (Amount, Amount),
+) -> OrderReplaced {
+    OrderReplaced {
+        order: order_id(plan.slot, details),
+        account: AccountId(node.account),
+        series: SeriesId(node.series),
+        cl_ord_id: details.cl_ord_id,
+        limit: plan.limit,
+        held,
+        released,
+        total_qty: details.total,
+        leaves: plan.leaves,
+        session: SessionId(details.session),
+        currency,
+        side: node.side,
+        reserved: Reserved::ZERO,
     }
 }

@@ -6,7 +6,7 @@ use crate::fees;
 use crate::jobs::Jobs;
 use crate::ledger::{Ledger, RowId, Spot};
 use crate::levels::Levels;
-use crate::order::{Details, Expiry, NIL, Orders, Slot};
+use crate::order::{Details, Expiry, NIL, Orders, Slot, order_id};
 use crate::party::{Account, Parties, Rates};
 use crate::series::Series;
 use xq_protocol::{
@@ -300,7 +300,7 @@ impl Floor {
         self.ledger
             .transfer(Spot::Held(row), Spot::Available(row), node.held);
         events.emit(&OrderCanceled {
-            order: self.orders.id(slot),
+            order: order_id(slot, details),
             account: AccountId(node.account),
             series: SeriesId(node.series),
             session: SessionId(details.session),

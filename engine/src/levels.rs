@@ -200,7 +200,7 @@ impl Levels {
     }
 
     /// Takes an order out of its level.
-    #[inline]
+    #[inline(always)]
     pub fn remove(&mut self, ladder: &mut Ladder, orders: &mut Orders, slot: Slot) {
         let node = orders.node(slot);
         let (prev, next, leaf_id, rung) = (node.prev, node.next, node.leaf, node.rung);

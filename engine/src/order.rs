@@ -235,7 +235,7 @@ impl Orders {
     /// The order's id: its slot and how often it was used.
     #[inline]
     pub fn id(&self, slot: Slot) -> OrderId {
-        OrderId(u64::from(self.details(slot).generation) << 32 | u64::from(slot))
+        order_id(slot, self.details(slot))
     }
 
     /// The slot of a live order.
@@ -276,6 +276,12 @@ impl Orders {
         let entry = &mut self.entries[index(slot)];
         (&mut entry.node, &mut entry.details)
     }
+}
+
+/// The id of the order in this slot: the slot and how often it was used.
+#[inline]
+pub(crate) fn order_id(slot: Slot, details: &Details) -> OrderId {
+    OrderId(u64::from(details.generation) << 32 | u64::from(slot))
 }
 
 /// A 32-bit place as an index.
