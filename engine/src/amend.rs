@@ -328,8 +328,7 @@ impl Venue {
             counter_row: node.counter_row,
             indexed: Indexed::Yes,
         };
-        let stop = self.floor.meet(series, &mut arrival, events);
-        self.floor.finish(series, &mut arrival, Rests::Yes, stop, events);
+        self.floor.arrive(series, &mut arrival, Rests::Yes, events);
     }
 
     /// Cancels many orders: as many as one command may now, the others at the next ticks.

@@ -65,8 +65,9 @@ impl Events {
             .frames
             .get_mut(self.len)
             .expect("one command's events are bounded");
-        frame.write(self.header, event);
-        self.header.index += 1;
+        let index = u16::try_from(self.len).expect("one command's events are fewer than 65,536");
+        let header = Header { index, ..self.header };
+        frame.write(header, event);
         self.len += 1;
     }
 

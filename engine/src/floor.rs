@@ -180,21 +180,21 @@ impl Floor {
         }
     }
 
-    /// The row of a coupon; the one that the account's last order was for is found without a search.
+    /// The row of a coupon, 0 for none; the one that the account's last order was for is found without a search.
     #[inline(always)]
-    pub fn coupon_row(&self, id: AccountId, account: &Account, coupon: AssetId) -> Option<RowId> {
+    pub fn coupon_row(&self, id: AccountId, account: &Account, coupon: AssetId) -> RowId {
         match account.recent_coupon == coupon {
-            true => Some(account.recent_coupon_row),
-            false => self.ledger.find(id, coupon),
+            true => account.recent_coupon_row,
+            false => self.ledger.find(id, coupon).unwrap_or(0),
         }
     }
 
-    /// The row of a currency; the one that the account's last order was in is found without a search.
+    /// The row of a currency, 0 for none; the one that the account's last order was in is found without a search.
     #[inline(always)]
-    pub fn cash_row(&self, id: AccountId, account: &Account, currency: AssetId) -> Option<RowId> {
+    pub fn cash_row(&self, id: AccountId, account: &Account, currency: AssetId) -> RowId {
         match self.ledger.row(account.recent_cash_row).asset == currency {
-            true => Some(account.recent_cash_row),
-            false => self.ledger.find(id, currency),
+            true => account.recent_cash_row,
+            false => self.ledger.find(id, currency).unwrap_or(0),
         }
     }
 
@@ -215,43 +215,41 @@ impl Floor {
         row
     }
 
-    /// Puts the order that its slot describes last at its price; with it, the account has so much open.
-    #[inline]
-    pub fn stand(&mut self, series: &mut Series, slot: Slot, open_notional: Amount) {
-        let node = self.orders.node(slot);
+    /// Puts the order that its slot describes last at its price, and enters it into the account's list, the table of
+    /// client's ids and the counts; with it, the account has so much open.
+    #[inline(never)]
+    pub fn enter(&mut self, series: &mut Series, slot: Slot, open_notional: Amount) {
+        let (node, details) = self.orders.both_mut(slot);
         assert!(!node.leaves.is_zero());
         let account = self.parties.open_account(AccountId(node.account));
         assert!(open_notional > account.open_notional);
         account.open_notional = open_notional;
-        let ladder = series.ladder_mut(node.side);
-        self.levels.push(ladder, &mut self.orders, slot);
-    }
-
-    /// Enters an order into the account's list, the table of client's ids and the counts.
-    #[inline]
-    pub fn index(&mut self, slot: Slot) {
-        let (node, details) = self.orders.both_mut(slot);
-        let account = self.parties.open_account(AccountId(node.account));
-        let older = std::mem::replace(&mut account.newest_order, slot);
         account.open_orders += 1;
-        details.older = older;
-        details.newer = NIL;
+        let older = std::mem::replace(&mut account.newest_order, slot);
+        (details.older, details.newer) = (older, NIL);
         self.expiring += u32::from(node.expiry == Expiry::Ends);
         self.client_ids.insert(details.cl_hash, slot);
+        let ladder = series.ladder_mut(node.side);
         if older != NIL {
             self.orders.details_mut(older).newer = slot;
         }
+        self.levels.push(ladder, &mut self.orders, slot);
     }
 
-    /// Takes an order out of the account's list, the table of client's ids and the counts, and gives its slot back.
+    /// Takes an order out of the account's list, the table of client's ids and the counts, gives its slot back, and
+    /// takes so much out of the account's open notional.
     #[inline(always)]
-    pub fn forget(&mut self, slot: Slot) {
+    pub fn forget(&mut self, slot: Slot, notional: Amount) {
         let (node, details) = self.orders.both(slot);
         let (older, newer) = (details.older, details.newer);
         self.client_ids.remove(details.cl_hash, slot);
         self.expiring -= u32::from(node.expiry == Expiry::Ends);
         let account = self.parties.open_account(AccountId(node.account));
         account.open_orders -= 1;
+        account.open_notional = account
+            .open_notional
+            .checked_sub(notional)
+            .expect("it was counted when it came to rest");
         if newer == NIL {
             account.newest_order = older;
         } else {
@@ -276,7 +274,7 @@ impl Floor {
     }
 
     /// Takes an order out of its level, and what is open of it out of the account's notional; it stays indexed.
-    #[inline]
+    #[inline(always)]
     pub fn unlink(&mut self, series: &mut Series, slot: Slot) {
         let node = self.orders.node(slot);
         let notional = series
@@ -311,7 +309,12 @@ impl Floor {
             reason,
             reserved: Reserved::ZERO,
         });
-        self.unlink(series, slot);
-        self.forget(slot);
+        let notional = series
+            .price(node.rung)
+            .times(node.leaves)
+            .expect("an order's amount fits");
+        let ladder = series.ladder_mut(node.side);
+        self.levels.remove(ladder, &mut self.orders, slot);
+        self.forget(slot, notional);
     }
 }

@@ -28,9 +28,15 @@ pub(crate) enum Stop {
 }
 
 impl Floor {
-    /// Lets the order in hand trade as far as it may; most reach no opposite price.
+    /// Lets the order in hand trade as far as it may; what is left of it rests or goes.
+    #[inline(never)]
+    pub fn arrive(&mut self, series: &mut Series, arrival: &mut Arrival, rests: Rests, events: &mut Events) {
+        let stop = self.meet(series, arrival, events);
+        self.finish(series, arrival, rests, stop, events);
+    }
+
     #[inline]
-    pub fn meet(&mut self, series: &mut Series, arrival: &mut Arrival, events: &mut Events) -> Stop {
+    fn meet(&mut self, series: &mut Series, arrival: &mut Arrival, events: &mut Events) -> Stop {
         match reaches(series, arrival.side, arrival.rung) {
             true => self.trade(series, arrival, events),
             false => Stop::Done,
@@ -130,15 +136,13 @@ impl Floor {
                 released,
             );
         }
-        let account = self.parties.open_account(maker_account);
-        account.open_notional = Amount(account.open_notional.0 - amount.0);
         if maker_leaves.is_zero() {
-            self.levels.remove(
-                series.ladder_mut(taker.side.opposite()),
-                &mut self.orders,
-                maker_slot,
-            );
-            self.forget(maker_slot);
+            let ladder = series.ladder_mut(taker.side.opposite());
+            self.levels.remove(ladder, &mut self.orders, maker_slot);
+            self.forget(maker_slot, amount);
+        } else {
+            let account = self.parties.open_account(maker_account);
+            account.open_notional = Amount(account.open_notional.0 - amount.0);
         }
         events.emit(&Traded {
             series: taker.series,
@@ -195,7 +199,7 @@ impl Floor {
     }
 
     /// What becomes of the order in hand after it stopped trading.
-    pub fn finish(
+    fn finish(
         &mut self,
         series: &mut Series,
         arrival: &mut Arrival,
@@ -235,7 +239,7 @@ impl Floor {
 
     fn discard(&mut self, arrival: &Arrival) {
         match arrival.indexed {
-            Indexed::Yes => self.forget(arrival.slot),
+            Indexed::Yes => self.forget(arrival.slot, Amount::ZERO),
             Indexed::No => self.orders.release(arrival.slot),
         }
     }
@@ -263,10 +267,13 @@ impl Floor {
             .open_notional
             .checked_add(notional)
             .expect("admission checked the sum");
-        self.stand(series, arrival.slot, open_notional);
         match arrival.indexed {
-            Indexed::Yes => {}
-            Indexed::No => self.index(arrival.slot),
+            Indexed::Yes => {
+                account.open_notional = open_notional;
+                let ladder = series.ladder_mut(arrival.side);
+                self.levels.push(ladder, &mut self.orders, arrival.slot);
+            }
+            Indexed::No => self.enter(series, arrival.slot, open_notional),
         }
         if !released.is_zero() {
             self.ledger.transfer(

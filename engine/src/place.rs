@@ -22,7 +22,8 @@ struct Plan {
     rung: u32,
     hold: Amount,
     hold_row: RowId,
-    counter_row: Option<RowId>,
+    /// The row of what it gets; 0 when there is none yet.
+    counter_row: RowId,
     cl_hash: u32,
     rates: Rates,
     owner: u32,
@@ -40,8 +41,11 @@ impl Venue {
         c: &PlaceOrder,
         events: &mut Events,
     ) -> Result<(), Refusal> {
-        let plan = self.admit_place(speaker, c)?;
-        self.place(speaker, c, &plan, events);
+        // By reference: a plan that is moved out of its result is copied twice.
+        match &self.admit_place(speaker, c) {
+            Ok(plan) => self.place(speaker, c, plan, events),
+            Err(refusal) => return Err(*refusal),
+        }
         Ok(())
     }
 
@@ -71,9 +75,13 @@ impl Venue {
             Side::Sell => (c.qty.into(), coupon_row, cash_row),
             Side::Buy => (buy_hold(notional, rates.worst(meets))?, cash_row, coupon_row),
         };
-        let hold_row = self.admit_hold(c.side, hold_row, hold)?;
+        // Row 0, of those who have none, has nothing.
+        let available = self.floor.ledger.row(hold_row).available;
+        if available < hold {
+            return Err(beyond(shortage(c.side), hold.0, available.0));
+        }
         let open_notional = admit_limits(account, notional, Amount::ZERO)?;
-        if counter_row.is_none() && !self.floor.ledger.has_room(1) {
+        if counter_row == 0 && !self.floor.ledger.has_room(1) {
             return Err(RejectReason::Capacity.into());
         }
         Ok(Plan {
@@ -95,10 +103,11 @@ impl Venue {
         let series = self.series.known_mut(c.series.0);
         let floor = &mut self.floor;
         let coupon = AssetId::from(c.series);
-        let counter_row = plan.counter_row.unwrap_or_else(|| match c.side {
-            Side::Buy => floor.new_row(c.account, coupon),
-            Side::Sell => floor.new_row(c.account, series.currency.into()),
-        });
+        let counter_row = match (plan.counter_row, c.side) {
+            (0, Side::Buy) => floor.new_row(c.account, coupon),
+            (0, Side::Sell) => floor.new_row(c.account, series.currency.into()),
+            (row, _) => row,
+        };
         let account = floor.parties.open_account(c.account);
         account.recent_coupon = coupon;
         (account.recent_cash_row, account.recent_coupon_row) = match c.side {
@@ -110,9 +119,9 @@ impl Venue {
         details.cl_ord_id = c.cl_ord_id;
         details.cl_hash = plan.cl_hash;
         (details.ends, node.expiry) = match c.tif {
+            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => (0, Expiry::Never),
             TimeInForce::Day => (floor.day.into(), Expiry::Ends),
             TimeInForce::Gtd => (c.expire_at.0, Expiry::Ends),
-            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => (0, Expiry::Never),
         };
         details.seq = self.seq.0;
         details.session = speaker.session.0;
@@ -156,8 +165,7 @@ impl Venue {
         });
         if plan.meets == Meets::Nothing && rests(c) == Rests::Yes {
             // It holds what it needs at rest already.
-            floor.stand(series, slot, plan.open_notional);
-            return floor.index(slot);
+            return floor.enter(series, slot, plan.open_notional);
         }
         let mut arrival = Arrival {
             slot,
@@ -177,8 +185,7 @@ impl Venue {
             counter_row,
             indexed: Indexed::No,
         };
-        let stop = floor.meet(series, &mut arrival, events);
-        floor.finish(series, &mut arrival, rests(c), stop, events);
+        floor.arrive(series, &mut arrival, rests(c), events);
     }
 
     /// The account, when the speaker acts for it.
@@ -296,16 +303,6 @@ impl Venue {
             return Err(RejectReason::Overflow);
         }
         Ok(())
-    }
-
-    /// The row that holds what the order needs, when that is available.
-    #[inline]
-    fn admit_hold(&self, side: Side, row: Option<RowId>, hold: Amount) -> Result<RowId, Refusal> {
-        let available = row.map_or(Amount::ZERO, |row| self.floor.ledger.row(row).available);
-        match row {
-            Some(row) if available >= hold => Ok(row),
-            Some(_) | None => Err(beyond(shortage(side), hold.0, available.0)),
-        }
     }
 }
 
