@@ -72,7 +72,8 @@ impl Venue {
         let node = self.floor.orders.node(slot);
         let series = self.series.known_mut(node.series);
         if c.reduce_qty.is_zero() || c.reduce_qty >= node.leaves {
-            self.floor.cancel(series, slot, CancelReason::Requested, events);
+            let reason = CancelReason::Requested;
+            self.floor.cancel_as_asked(series, slot, reason, events);
             return Ok(());
         }
         if !c.reduce_qty.0.is_multiple_of(series.lot.0) {

@@ -39,17 +39,13 @@ impl Events {
             .expect("no more were emitted than there is room for")
     }
 
-    /// Begins the events of this command.
+    /// Begins the events of this command; [`Events::stamp`] gives them their time.
     #[inline]
     pub(crate) fn begin(&mut self, seq: Seq, command: &Frame<'_>) {
         self.len = 0;
-        self.header = Header {
-            seq,
-            time: command.header.time,
-            session: command.header.session,
-            req_seq: command.header.req_seq,
-            ..Header::default()
-        };
+        self.header.seq = seq;
+        self.header.session = command.header.session;
+        self.header.req_seq = command.header.req_seq;
     }
 
     /// The exchange's time, which every event of the command carries.

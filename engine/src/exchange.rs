@@ -90,6 +90,7 @@ impl Exchange {
     }
 
     fn open(&mut self, frame: &Frame<'_>, events: &mut Events) {
+        events.stamp(frame.header.time);
         let opened = match frame.command() {
             Ok(Command::Genesis(genesis)) => Venue::open(genesis, frame.header.time, events),
             Ok(_) | Err(_) => Err(RejectReason::UnsupportedMessage.into()),

@@ -290,9 +290,21 @@ impl Floor {
             .remove(series.ladder_mut(node.side), &mut self.orders, slot);
     }
 
-    /// Cancels a resting order: what it held is available again.
+    /// Cancels a resting order in passing: what it held is available again.
     #[inline(never)]
     pub fn cancel(&mut self, series: &mut Series, slot: Slot, reason: CancelReason, events: &mut Events) {
+        self.cancel_as_asked(series, slot, reason, events);
+    }
+
+    /// The same, for the command that asks for it.
+    #[inline(always)]
+    pub fn cancel_as_asked(
+        &mut self,
+        series: &mut Series,
+        slot: Slot,
+        reason: CancelReason,
+        events: &mut Events,
+    ) {
         let (node, details) = self.orders.both(slot);
         let row = node.hold_row;
         self.ledger

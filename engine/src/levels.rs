@@ -151,7 +151,7 @@ impl Levels {
     }
 
     /// Puts an order last at its price; its node knows the price in ticks.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, ladder: &mut Ladder, orders: &mut Orders, slot: Slot) {
         let rung = orders.node(slot).rung;
         let leaf = self.leaf_for(ladder, rung >> FAN_BITS);
