@@ -11,6 +11,7 @@ mod keys;
 mod order;
 mod replay_orders;
 mod serve;
+mod stop;
 mod verify;
 
 use crate::exit::{Exit, Failure};

@@ -1,5 +1,6 @@
 //! `xq serve`: runs the exchange until it is asked to stop.
 
+use super::stop::StopSignals;
 use super::Ended;
 use crate::clock::ClockLeap;
 use crate::config::Config;
@@ -7,7 +8,6 @@ use crate::exit::Exit;
 use crate::server::Server;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
 use xq_protocol::Seq;
 
 /// Runs the exchange.
@@ -33,20 +33,23 @@ impl Serve {
         } else {
             ClockLeap::Refuse
         };
-        let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let signals = signals.map_err(|e| Ended::with(Exit::CannotCreate, e))?;
+        // Before anything is begun or announced: from the next line on, whoever asks it to stop is heard.
+        let signals = StopSignals::listen().map_err(|e| Ended::with(Exit::CannotCreate, e))?;
+        tracing::info!(folder = %config.journal.folder.display(), "recovering");
         let bar = progress_bar("replay");
-        let server =
-            Server::start(&config, leap, &mut |done, all| show(&bar, done, all)).inspect_err(|failure| {
-                tracing::error!(code = failure.exit().code(), error = %failure, "cannot start");
-            })?;
+        let mut progress = |done, all| {
+            show(&bar, done, all);
+            if done == all {
+                signals.recovered();
+            }
+        };
+        let server = Server::start(&config, leap, &mut progress).inspect_err(|failure| {
+            tracing::error!(code = failure.exit().code(), error = %failure, "cannot start");
+        })?;
         bar.finish_and_clear();
         tell_recovery(&server);
         println!("listening at {}", server.address());
-        let signal = signals
-            .block_on(wait_for_signal())
-            .map_err(|e| Ended::with(Exit::CannotCreate, e))?;
-        tracing::info!(signal, "stopping");
+        tracing::info!(signal = signals.wait(), "stopping");
         let stopped = server.stop()?;
         tracing::info!(
             seq = stopped.commands.durable().0,
@@ -82,14 +85,6 @@ fn start_log(level: &str) {
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .init();
-}
-
-async fn wait_for_signal() -> std::io::Result<&'static str> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => Ok("SIGTERM"),
-        _ = interrupt.recv() => Ok("SIGINT"),
-    }
 }
 
 /// A bar on a terminal, nothing elsewhere.

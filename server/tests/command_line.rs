@@ -1,0 +1,99 @@
+//! The program `xq` as its surroundings treat it: signals at any time.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use support::venue::Site;
+use xq_server::Exit;
+
+const XQ: &str = env!("CARGO_BIN_EXE_xq");
+
+fn any_port() -> SocketAddr {
+    "127.0.0.1:0".parse().expect("an address")
+}
+
+fn write_config(site: &Site) -> PathBuf {
+    let path = site.folder.path().join("xq.toml");
+    std::fs::write(&path, site.toml(any_port())).expect("a file can be written");
+    path
+}
+
+/// `xq serve`, whose log is read line by line; ended with the test.
+struct Serving {
+    child: Child,
+    log: std::io::Lines<BufReader<std::process::ChildStderr>>,
+}
+
+impl Serving {
+    fn start(site: &Site, out: impl Into<Stdio>) -> Serving {
+        let mut child = Command::new(XQ)
+            .args(["serve", "--config"])
+            .arg(write_config(site))
+            .stdout(out)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("`xq` starts");
+        let log = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        Serving { child, log }
+    }
+
+    /// Reads its log until a line has this in it.
+    fn wait_for(&mut self, part: &str) {
+        let mut lines = self.log.by_ref().map(|line| line.expect("text"));
+        assert!(
+            lines.any(|line| line.contains(part)),
+            "the log ended without `{part}`"
+        );
+    }
+
+    /// Asks it to stop; its exit code.
+    fn terminate(&mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it still runs");
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_signal_before_the_exchange_listens_ends_it_cleanly() {
+    let site = Site::prepare();
+    // The start waits for the first certificate's bytes, which nobody writes.
+    let certificate = site.folder.path().join("keys/operator.pem");
+    std::fs::remove_file(&certificate).expect("it was made");
+    let made = Command::new("mkfifo")
+        .arg(&certificate)
+        .status()
+        .expect("`mkfifo` starts");
+    assert!(made.success());
+    let mut serving = Serving::start(&site, Stdio::null());
+    serving.wait_for("recovering");
+    assert_eq!(serving.terminate(), Some(i32::from(Exit::Done.code())));
+    serving.wait_for("before recovery was over");
+    assert!(!site.journals().exists(), "no journal was begun");
+}
+
+#[test]
+fn a_signal_at_any_time_of_a_start_ends_it_cleanly() {
+    let site = Site::prepare();
+    for _ in 0..5 {
+        // A fresh start journals its first commands; the others recover what the one before left.
+        let mut serving = Serving::start(&site, Stdio::null());
+        serving.wait_for("recovering");
+        assert_eq!(serving.terminate(), Some(i32::from(Exit::Done.code())));
+    }
+    let mut serving = Serving::start(&site, Stdio::null());
+    serving.wait_for("listening");
+    assert_eq!(serving.terminate(), Some(i32::from(Exit::Done.code())));
+    serving.wait_for("stopped");
+}
