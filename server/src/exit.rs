@@ -1,5 +1,6 @@
 //! How the program ends: every exit code, and every failure that leads to one.
 
+use std::io::Write;
 use xq_journal::Error as JournalError;
 
 macro_rules! exits {
@@ -41,6 +42,8 @@ exits! {
     NewerJournal = 76,
     /// The configuration is wrong, or asks for what the journal forbids.
     Configuration = 78,
+    /// Nobody read standard output to its end, as in `xq dump | head`; what a shell says of such programs.
+    Unread = 141,
 }
 
 /// Why the exchange cannot start, or cannot go on.
@@ -86,7 +89,8 @@ impl Failure {
     /// Logs it and ends the process at once: what a thread does that can neither go on nor be repaired.
     pub fn end_process(&self) -> ! {
         tracing::error!(code = self.exit().code(), error = %self, "fatal");
-        eprintln!("xq: {self}");
+        // Nobody reads standard error, perhaps: a panic would hide the code.
+        let _ = writeln!(std::io::stderr(), "xq: {self}");
         std::process::exit(i32::from(self.exit().code()))
     }
 }

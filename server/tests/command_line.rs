@@ -1,12 +1,12 @@
-//! The program `xq` as its surroundings treat it: signals at any time.
+//! The program `xq` as its surroundings treat it: output that nobody reads, and signals at any time.
 
 mod support;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use support::venue::Site;
+use support::venue::{Site, Venue};
 use xq_server::Exit;
 
 const XQ: &str = env!("CARGO_BIN_EXE_xq");
@@ -19,6 +19,61 @@ fn write_config(site: &Site) -> PathBuf {
     let path = site.folder.path().join("xq.toml");
     std::fs::write(&path, site.toml(any_port())).expect("a file can be written");
     path
+}
+
+/// Runs `xq` with a standard output that nobody reads: its exit code and what it said on standard error.
+fn unread(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = Command::new(XQ)
+        .args(arguments)
+        .current_dir(folder)
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output();
+    let output = output.expect("`xq` starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), said)
+}
+
+#[test]
+fn output_that_nobody_reads_ends_a_subcommand_quietly() {
+    let venue = Venue::start();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let mut desk = venue.desk();
+        desk.open_market().await;
+        desk.say_all(&["sell acme 1 COFFEE @ 20.00 as s"]).await;
+    });
+    let folder = venue.site.folder.path().to_owned();
+    venue.server.stop().expect("it stops");
+    write_config(&venue.site);
+    let rows: [&[&str]; 8] = [
+        &["errors"],
+        &["errors", "401"],
+        &["config"],
+        &["config", "--print"],
+        &["keys", "--folder", "others", "carol"],
+        &["dump", "--data", "data"],
+        &["explain", "s", "--data", "data"],
+        &["verify", "--data", "data"],
+    ];
+    for arguments in rows {
+        let (code, said) = unread(&folder, arguments);
+        assert_eq!(
+            code,
+            Some(i32::from(Exit::Unread.code())),
+            "{arguments:?}: {said}"
+        );
+        assert_eq!(said, "", "{arguments:?}");
+    }
+    assert!(
+        folder.join("others/carol.pem").exists(),
+        "what was asked for was done"
+    );
 }
 
 /// `xq serve`, whose log is read line by line; ended with the test.
@@ -94,6 +149,16 @@ fn a_signal_at_any_time_of_a_start_ends_it_cleanly() {
     }
     let mut serving = Serving::start(&site, Stdio::null());
     serving.wait_for("listening");
+    assert_eq!(serving.terminate(), Some(i32::from(Exit::Done.code())));
+    serving.wait_for("stopped");
+}
+
+#[test]
+fn an_exchange_goes_on_when_nobody_reads_where_it_listens() {
+    let (site, (reader, writer)) = (Site::prepare(), std::io::pipe().expect("a pipe"));
+    drop(reader);
+    let mut serving = Serving::start(&site, writer);
+    serving.wait_for("recovered and listening");
     assert_eq!(serving.terminate(), Some(i32::from(Exit::Done.code())));
     serving.wait_for("stopped");
 }

@@ -1,7 +1,7 @@
 //! `xq admin`: any command, in the scenarios' notation, over a session.
 
-use super::Ended;
 use super::door::{Door, Outcome};
+use super::{Ended, say};
 use crate::exit::Exit;
 use std::path::PathBuf;
 use xq_protocol::text::parse_command;
@@ -45,7 +45,7 @@ impl Admin {
                 let frame = parsed.frame.frame().expect("a parsed command is a frame");
                 let command = frame.command().expect("a parsed command is a command");
                 names.learn(&frame);
-                println!("{line}");
+                say::line(line)?;
                 if session.say(&command, &mut names).await? == Outcome::Refused {
                     let error = anyhow::anyhow!("line {number} was refused; nothing after it was said");
                     return Err(Ended::with(Exit::Refused, error));

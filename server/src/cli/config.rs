@@ -1,6 +1,6 @@
 //! `xq config`: checks a configuration, or prints it with what every key means.
 
-use super::Ended;
+use super::{Ended, say};
 use crate::config::{Config, DEFAULTS};
 use crate::exit::Failure;
 use std::path::PathBuf;
@@ -27,17 +27,13 @@ impl ConfigTask {
             }
         };
         if self.print {
-            print!(
-                "{}",
-                if text.is_empty() {
-                    DEFAULTS.to_owned()
-                } else {
-                    Config::annotated(&text)?
-                }
-            );
+            say::text(if text.is_empty() {
+                DEFAULTS.to_owned()
+            } else {
+                Config::annotated(&text)?
+            })
         } else {
-            println!("the configuration is right");
+            say::line("the configuration is right")
         }
-        Ok(())
     }
 }

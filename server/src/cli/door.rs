@@ -1,6 +1,6 @@
 //! A session of the running exchange, for the subcommands that speak to it.
 
-use super::Ended;
+use super::{Ended, say};
 use crate::clock::wall_now;
 use crate::config::Config;
 use crate::exit::Exit;
@@ -132,7 +132,7 @@ impl Session {
         loop {
             match self.client.next_event().await.map_err(failed)? {
                 Report::Event { frame, .. } if frame.header().req_seq == number => {
-                    show(&frame, names);
+                    show(&frame, names)?;
                     if matches!(frame.event(), Ok(Event::Rejected(_))) {
                         outcome = Outcome::Refused;
                     }
@@ -142,10 +142,8 @@ impl Session {
                 }
                 Report::Refused(rejected) if rejected.req_seq == number => {
                     let reason = xq_protocol::RejectReason::from_code(rejected.code);
-                    println!(
-                        "    refused at the door: {}",
-                        reason.map_or_else(String::new, |r| r.to_string())
-                    );
+                    let reason = reason.map_or_else(String::new, |r| r.to_string());
+                    say::line(format_args!("    refused at the door: {reason}"))?;
                     return Ok(Outcome::Refused);
                 }
                 Report::Down(error) if !error.is_passing() => return Err(failed(error)),
@@ -155,11 +153,16 @@ impl Session {
     }
 }
 
-fn show(frame: &EventFrame, names: &mut Names) {
+fn show(frame: &EventFrame, names: &mut Names) -> Result<(), Ended> {
     if let Ok(event) = frame.frame() {
         names.learn(&event);
-        println!("{} {}", event.header.seq, print_event(&event, names));
+        say::line(format_args!(
+            "{} {}",
+            event.header.seq,
+            print_event(&event, names)
+        ))?;
     }
+    Ok(())
 }
 
 /// Sends any command that a client may; the client's method is one for each message.

@@ -1,8 +1,7 @@
 //! `xq dump`: what was said, and what followed, as text.
 
-use super::Ended;
 use super::at_rest::{Beside, Folder};
-use crate::exit::Exit;
+use super::{Ended, say};
 use crate::recovery::frame_of;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
@@ -34,7 +33,6 @@ impl Dump {
         let mut names = Names::new();
         let mut commands = CommandReader::open(Arc::clone(&found.storage), Verify::Order, Seq(1))?;
         let mut events = found.events.reader()?;
-        let io = |error: std::io::Error| Ended::with(Exit::CannotCreate, error);
         // Names are learned from the beginning on, whatever is printed.
         while commands.next_seq().0 <= self.to {
             let seq = commands.next_seq();
@@ -55,11 +53,11 @@ impl Dump {
             let is_idle = frame.header.template_id == Tick::TEMPLATE && lines.len() <= 2;
             if seq.0 >= self.from && !(self.no_ticks && is_idle) {
                 for line in lines {
-                    writeln!(out, "{line}").map_err(io)?;
+                    writeln!(out, "{line}").map_err(say::unsaid)?;
                 }
             }
         }
-        out.flush().map_err(io)
+        out.flush().map_err(say::unsaid)
     }
 }
 

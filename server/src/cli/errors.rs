@@ -1,6 +1,6 @@
 //! `xq errors`: what a reject code means.
 
-use super::Ended;
+use super::{Ended, say};
 use crate::exit::Exit;
 use xq_protocol::{RejectCode, RejectReason};
 
@@ -14,20 +14,19 @@ pub(super) struct Errors {
 impl Errors {
     pub(super) fn run(self) -> Result<(), Ended> {
         match self.code {
-            None => RejectReason::ALL.iter().for_each(|reason| tell(*reason)),
+            None => RejectReason::ALL.iter().try_for_each(|reason| tell(*reason)),
             Some(text) => tell(find(&text)?),
         }
-        Ok(())
     }
 }
 
-fn tell(reason: RejectReason) {
+fn tell(reason: RejectReason) -> Result<(), Ended> {
     let place = if reason.is_door() {
         "at the door"
     } else {
         "by the exchange"
     };
-    println!("{reason}\n    {} Refused {place}.", reason.text());
+    say::line(format_args!("{reason}\n    {} Refused {place}.", reason.text()))
 }
 
 fn find(text: &str) -> Result<RejectReason, Ended> {

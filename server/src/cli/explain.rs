@@ -1,8 +1,8 @@
 //! `xq explain ORDER`: an order's life: what was said, what followed, when, and which amounts moved.
 
-use super::Ended;
 use super::at_rest::{Beside, Folder};
 use super::dump::{followed, said};
+use super::{Ended, say};
 use crate::exit::Exit;
 use crate::recovery::frame_of;
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ impl Explain {
                 }
             }
             if lines.len() > 1 {
-                println!("{}", lines.join("\n"));
+                say::line(lines.join("\n"))?;
                 steps += 1;
             }
         }

@@ -1,6 +1,6 @@
 //! `xq keys`: a trial authority with the server's and participants' certificates. Refused off loopback.
 
-use super::Ended;
+use super::{Ended, say};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use std::net::IpAddr;
@@ -51,10 +51,13 @@ impl Keys {
                 .server("server", &["localhost", &address.to_string()])
                 .map_err(io)?;
         }
-        println!("authority {}", authority.cert().display());
-        for name in &self.names {
-            let key = authority.client(name).map_err(io)?;
-            println!("{name} {} fingerprint {}", key.cert.display(), key.fingerprint);
+        // All are made before one is told of: who closes the pipe has them all the same.
+        let keys = self.names.iter().map(|name| authority.client(name).map_err(io));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        say::line(format_args!("authority {}", authority.cert().display()))?;
+        for (name, key) in self.names.iter().zip(keys) {
+            let (cert, fingerprint) = (key.cert.display(), key.fingerprint);
+            say::line(format_args!("{name} {cert} fingerprint {fingerprint}"))?;
         }
         Ok(())
     }

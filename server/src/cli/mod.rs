@@ -10,12 +10,14 @@ mod explain;
 mod keys;
 mod order;
 mod replay_orders;
+mod say;
 mod serve;
 mod stop;
 mod verify;
 
 use crate::exit::{Exit, Failure};
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// The Xianquan coupon exchange.
@@ -59,18 +61,38 @@ fn after_help() -> String {
 
 /// What went wrong in a subcommand, and the exit code that tells of it.
 #[derive(Debug, thiserror::Error)]
-#[error("{error:#}")]
-pub(crate) struct Ended {
-    exit: Exit,
-    error: anyhow::Error,
+pub(crate) enum Ended {
+    /// It failed, and says why.
+    #[error("{error:#}")]
+    Failed {
+        /// The code.
+        exit: Exit,
+        /// What is said.
+        error: anyhow::Error,
+    },
+    /// Nobody reads standard output any more: nothing is said of it.
+    #[error("nobody reads standard output")]
+    Unread,
 }
 
 impl Ended {
     /// Ends with this code.
     pub(crate) fn with(exit: Exit, error: impl Into<anyhow::Error>) -> Ended {
-        Ended {
+        Ended::Failed {
             exit,
             error: error.into(),
+        }
+    }
+
+    /// Tells of it, and with which code the program ends.
+    fn told(&self) -> ExitCode {
+        match self {
+            Ended::Failed { exit, .. } => {
+                // Nobody reads standard error, perhaps: the code says it, too.
+                let _ = writeln!(std::io::stderr(), "xq: {self}");
+                ExitCode::from(exit.code())
+            }
+            Ended::Unread => ExitCode::from(Exit::Unread.code()),
         }
     }
 }
@@ -111,9 +133,6 @@ pub fn main() -> ExitCode {
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(ended) => {
-            eprintln!("xq: {ended}");
-            ExitCode::from(ended.exit.code())
-        }
+        Err(ended) => ended.told(),
     }
 }

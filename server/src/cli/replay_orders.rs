@@ -1,6 +1,6 @@
 //! `xq replay-orders`: plays real orders, as LOBSTER's files tell of them, through a session of a running exchange.
 
-use super::Ended;
+use super::{Ended, say};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::replay::{
@@ -9,6 +9,7 @@ use crate::replay::{
 use anyhow::anyhow;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use xq_protocol::{AccountId, SeriesId};
@@ -108,7 +109,9 @@ impl ReplayOrders {
                 buyer,
                 seller,
             } = market.stage;
-            bar.suspend(|| eprintln!("series {series}, account {buyer} buys, account {seller} sells"));
+            let stage = format!("series {series}, account {buyer} buys, account {seller} sells");
+            // Nobody reads it, perhaps: the replay does not depend on it.
+            let _ = bar.suspend(|| writeln!(std::io::stderr(), "{stage}"));
             let mut progress = |played| show(&bar, played);
             let outcome = play(&market, &tape, pace, &mut progress).await?;
             Ok::<_, ReplayError>((market.stage, outcome))
@@ -141,11 +144,10 @@ impl ReplayOrders {
     fn tell(&self, summary: &Summary) -> Result<(), Ended> {
         if self.json {
             let line = serde_json::to_string(summary).map_err(|error| Ended::with(Exit::Refused, error))?;
-            println!("{line}");
+            say::line(line)
         } else {
-            print!("{summary}");
+            say::text(summary)
         }
-        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! `xq serve`: runs the exchange until it is asked to stop.
 
 use super::stop::StopSignals;
-use super::Ended;
+use super::{Ended, say};
 use crate::clock::ClockLeap;
 use crate::config::Config;
 use crate::exit::Exit;
@@ -48,7 +48,8 @@ impl Serve {
         })?;
         bar.finish_and_clear();
         tell_recovery(&server);
-        println!("listening at {}", server.address());
+        // Who does not read it finds the address in the log: no closed pipe ends an exchange.
+        let _ = say::line(format_args!("listening at {}", server.address()));
         tracing::info!(signal = signals.wait(), "stopping");
         let stopped = server.stop()?;
         tracing::info!(
@@ -84,6 +85,8 @@ fn start_log(level: &str) {
         .json()
         .with_max_level(level)
         .with_writer(std::io::stderr)
+        // Else a log that nobody reads panics at its next line.
+        .log_internal_errors(false)
         .init();
 }
 

@@ -1,8 +1,8 @@
 //! `xq verify`: checksums, chain, every command executed again, every event compared, every asset summed.
 
-use super::Ended;
 use super::at_rest::{AtRest, Beside, Folder};
 use super::serve::{progress_bar, show};
+use super::{Ended, say};
 use crate::exit::{Exit, Failure};
 use crate::recovery::frame_of;
 use std::collections::BTreeMap;
@@ -29,29 +29,32 @@ struct Executed {
 impl Verify {
     pub(super) fn run(self) -> Result<(), Ended> {
         let found = self.folder.open(Beside::Nobody)?;
-        let commands = &found.commands;
-        println!("journal        {}", found.id);
-        println!(
-            "commands       {} in {} segments; checksums and chain hold",
-            commands.last_seq,
-            commands.segments.len()
-        );
-        println!("chain          {}", commands.chain);
-        for cut in &commands.cuts {
-            println!(
-                "torn           {} at offset {}, {} bytes: a start will cut them; nobody was told of them",
-                cut.file, cut.offset, cut.bytes
-            );
-        }
+        told_of_journals(&found)?;
         let executed = execute(&found)?;
-        println!(
+        say::line(format_args!(
             "events         {} equal, {} to be made again at the next start",
             executed.compared, executed.missing
-        );
-        println!("event hash     {}", executed.hasher.hash());
-        trial_balance(&executed.exchange)?;
-        Ok(())
+        ))?;
+        say::line(format_args!("event hash     {}", executed.hasher.hash()))?;
+        trial_balance(&executed.exchange)
     }
+}
+
+fn told_of_journals(found: &AtRest) -> Result<(), Ended> {
+    let commands = &found.commands;
+    say::line(format_args!("journal        {}", found.id))?;
+    let (last, segments) = (commands.last_seq, commands.segments.len());
+    say::line(format_args!(
+        "commands       {last} in {segments} segments; checksums and chain hold"
+    ))?;
+    say::line(format_args!("chain          {}", commands.chain))?;
+    for cut in &commands.cuts {
+        say::line(format_args!(
+            "torn           {} at offset {}, {} bytes: a start will cut them; nobody was told of them",
+            cut.file, cut.offset, cut.bytes
+        ))?;
+    }
+    Ok(())
 }
 
 fn execute(found: &AtRest) -> Result<Executed, Ended> {
@@ -113,7 +116,7 @@ fn trial_balance(exchange: &Exchange) -> Result<(), Ended> {
         *sums.entry(balance.asset).or_default() += balance.amount;
     }
     for (asset, sum) in &sums {
-        println!("asset {:<12} sums to {sum}", asset.0);
+        say::line(format_args!("asset {:<12} sums to {sum}", asset.0))?;
     }
     if sums.values().any(|sum| *sum != 0) {
         let error = anyhow::anyhow!("an asset does not sum to zero");
