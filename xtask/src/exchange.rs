@@ -247,8 +247,11 @@ impl Running {
 
     /// Asks the process to stop (SIGTERM) and waits until it has; fails unless it ended well.
     pub fn terminate(mut self) -> anyhow::Result<()> {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).context("cannot ask the exchange to stop")?;
+        // One that has ended already, at Ctrl-C as well, has no number any more.
+        if self.child.try_wait()?.is_none() {
+            let pid = Pid::from_child(&self.child);
+            kill_process(pid, Signal::TERM).context("cannot ask the exchange to stop")?;
+        }
         let asked = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {

@@ -1,5 +1,6 @@
 //! `cargo xtask run`: a whole exchange on this machine, with a small market in it, to be looked at and crashed.
 
+mod asked;
 mod market;
 mod venue;
 mod view;
@@ -7,6 +8,7 @@ mod view;
 use crate::exchange::{self, Running, Trial};
 use crate::shell;
 use anyhow::{Context, bail};
+use asked::Asked;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -25,7 +27,7 @@ pub struct Args {
     /// Replay so many times as fast as it happened; as fast as the exchange answers when it is left out.
     #[arg(long, value_name = "TIMES", requires = "orders")]
     speed: Option<f64>,
-    /// End after so many seconds; else Ctrl-C ends.
+    /// End after so many seconds; else Ctrl-C or SIGTERM ends.
     #[arg(long)]
     seconds: Option<u64>,
     /// UDP port on loopback.
@@ -36,14 +38,26 @@ pub struct Args {
 /// How often it is looked whether the processes still run.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Builds, starts, trades and shows; ends by itself, at Ctrl-C, or with the replay.
+/// Builds, starts, trades and shows; ends by itself, at Ctrl-C or SIGTERM, or with the replay.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let binary = exchange::build()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let trial = Trial::prepare(&binary, &shell::root(), address, &venue::GUESTS)?;
     let goes_on = trial.journals().is_dir();
-    let running = trial.start()?;
-    venue::set_up(&trial, goes_on)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Before the exchange is started: whoever ends this process from now on ends the exchange with it.
+    let mut asked = Asked::listen(&runtime)?;
+    let running = match trial.start() {
+        Err(_) if asked.is_heard(&runtime) => return Ok(()),
+        started => started?,
+    };
+    let is_set_up = venue::set_up(&trial, goes_on);
+    if asked.is_heard(&runtime) {
+        return running.terminate();
+    }
+    is_set_up?;
     let began = if goes_on {
         "goes on from its journals"
     } else {
@@ -56,15 +70,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .as_deref()
         .map(|file| Replay::start(&trial, file, args.speed))
         .transpose()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let mut stage = Stage {
         trial,
         running,
         replay,
     };
-    let ended = runtime.block_on(stage.play(args.seconds.map(Duration::from_secs)));
+    let ended = runtime.block_on(stage.play(args.seconds.map(Duration::from_secs), &mut asked));
     drop(runtime);
     let Stage {
         trial,
@@ -96,7 +107,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn play(&mut self, length: Option<Duration>) -> anyhow::Result<()> {
+    async fn play(&mut self, length: Option<Duration>, asked: &mut Asked) -> anyhow::Result<()> {
         let counts = Arc::new(market::Counts::default());
         let series = match &self.replay {
             Some(replay) => replay.series,
@@ -113,7 +124,7 @@ impl Stage {
         loop {
             tokio::select! {
                 ended = &mut view => return ended.context("the view")?,
-                interrupted = tokio::signal::ctrl_c() => return interrupted.context("Ctrl-C"),
+                () = asked.wait() => return Ok(()),
                 () = sleep_until(until) => return Ok(()),
                 _ = look.tick() => {
                     if self.replay.as_mut().is_some_and(Replay::has_ended) {
