@@ -16,6 +16,7 @@ use std::process::{Child, ChildStderr, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, interval, sleep_until};
+use venue::Found;
 use xq_protocol::SeriesId;
 
 /// What to run, and for how long.
@@ -43,7 +44,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let binary = exchange::build()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let trial = Trial::prepare(&binary, &shell::root(), address, &venue::GUESTS)?;
-    let goes_on = trial.journals().is_dir();
+    let before = venue::found(&trial.journals());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -53,15 +54,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Err(_) if asked.is_heard(&runtime) => return Ok(()),
         started => started?,
     };
-    let is_set_up = venue::set_up(&trial, goes_on);
+    let is_open = venue::open(&trial, before);
     if asked.is_heard(&runtime) {
         return running.terminate();
     }
-    is_set_up?;
-    let began = if goes_on {
-        "goes on from its journals"
-    } else {
-        "is new, its journals are"
+    is_open?;
+    let began = match before {
+        Found::Nothing => "is new, its journals are",
+        Found::Part | Found::Everything => "goes on from its journals",
     };
     println!("The exchange at {} {began} in ./data.\n", trial.address());
     print!("{}", lines(&binary, running.pid()));

@@ -2,10 +2,13 @@
 
 use crate::exchange::{Guest, Trial};
 use anyhow::{Context, bail, ensure};
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use xq_journal::{CommandReader, FileStorage, Verify};
 use xq_protocol::text::instant;
-use xq_protocol::{AccountId, Nanos, Price, SeriesId};
+use xq_protocol::{AccountId, Approve, Frame, Message, Nanos, PlaceOrder, Price, Seq, SeriesId};
 
 const OPERATOR: Guest = Guest::new("operator", 1, "operator");
 const OPERATOR2: Guest = Guest::new("operator2", 2, "operator");
@@ -74,20 +77,68 @@ fn set_up_lines(now: Nanos) -> Vec<Said> {
     lines
 }
 
-/// Says all that a venue needs; where it goes on from a journal, what is there already is refused and left at that.
-pub fn set_up(trial: &Trial, goes_on: bool) -> anyhow::Result<()> {
+/// What the journals of earlier runs hold of the set-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// There are no journals.
+    Nothing,
+    /// Some of it, perhaps: a run was ended while it set up.
+    Part,
+    /// All of it.
+    Everything,
+}
+
+/// Looks into the journals of an exchange that does not run.
+pub fn found(journals: &Path) -> Found {
+    if !journals.is_dir() {
+        return Found::Nothing;
+    }
+    match is_approved(journals) {
+        Ok(true) => Found::Everything,
+        // Whatever is wrong with the journals is for the exchange's recovery to say.
+        Ok(false) | Err(_) => Found::Part,
+    }
+}
+
+/// Whether the set-up's last line, the approval of the fees, was said; all orders come after it.
+fn is_approved(journals: &Path) -> anyhow::Result<bool> {
+    let storage = Arc::new(FileStorage::open_to_read(journals)?);
+    let mut reader = CommandReader::open(storage, Verify::Checksums, Seq(1))?;
+    while let Some(bytes) = reader.next_command(Seq(u64::MAX))? {
+        match Frame::split(bytes)?.0.header.template_id {
+            Approve::TEMPLATE => return Ok(true),
+            PlaceOrder::TEMPLATE => return Ok(false),
+            _ => {}
+        }
+    }
+    Ok(false)
+}
+
+/// Sets up what is missing, and opens the markets.
+pub fn open(trial: &Trial, before: Found) -> anyhow::Result<()> {
+    if before != Found::Everything {
+        set_up(trial, before)?;
+    }
+    open_markets(trial)
+}
+
+/// Says all that a venue needs; what is there already is refused and left at that.
+fn set_up(trial: &Trial, before: Found) -> anyhow::Result<()> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .context("the clock shows a time before 1970")?;
     let now = Nanos(u64::try_from(now.as_nanos()).context("the clock shows a time after 2554")?);
     for (who, line) in set_up_lines(now) {
         let told = say(trial, who, &line)?;
-        ensure!(told.is_done || goes_on, "`{line}` was refused:\n{}", told.said);
+        let may_be_there = before == Found::Part;
+        ensure!(
+            told.is_done || may_be_there,
+            "`{line}` was refused:\n{}",
+            told.said
+        );
     }
-    if !goes_on {
-        set_fees(trial)?;
-    }
-    open_markets(trial)
+    // Said last: it tells the runs after this one that nothing is missing.
+    set_fees(trial)
 }
 
 /// Fees need two operators: one proposes, the other approves.
@@ -144,6 +195,8 @@ fn say(trial: &Trial, who: &str, line: &str) -> anyhow::Result<Told> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xq_journal::{Append, CommandSettings, UnrecoveredJournal};
+    use xq_protocol::JournalId;
     use xq_protocol::text::{Names, parse_command};
 
     #[test]
@@ -151,6 +204,38 @@ mod tests {
         for (who, line) in set_up_lines(Nanos(1_790_000_000_000_000_000)) {
             let parsed = parse_command(&line, &mut Names::new());
             assert!(parsed.is_ok(), "{who}: {line}: {}", parsed.expect_err("checked"));
+        }
+    }
+
+    #[test]
+    fn the_set_up_is_whole_once_the_fees_are_approved() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let journals = folder.path().join("data");
+        assert_eq!(found(&journals), Found::Nothing);
+        let settings = CommandSettings {
+            segment_size: 1 << 20,
+            ..CommandSettings::default()
+        };
+        let storage = Arc::new(FileStorage::open(&journals).expect("a new folder"));
+        let journal = UnrecoveredJournal::open(storage, settings).expect("it is new");
+        let (mut journal, _) = journal.recover(&[], JournalId([7; 16])).expect("it is new");
+        assert_eq!(found(&journals), Found::Part);
+        for (line, then) in [
+            ("account #1 owner=#5", Found::Part),
+            ("approve #1 78", Found::Everything),
+            ("phase venue continuous", Found::Everything),
+        ] {
+            let line = line.replace("78", &"78".repeat(32));
+            let parsed = parse_command(&line, &mut Names::new()).expect("a command");
+            let mut frame = parsed.frame;
+            let seq = journal.next_seq();
+            frame.header_mut().seq = seq;
+            assert_eq!(
+                journal.append(frame.bytes()).expect("the disk is well"),
+                Append::Taken(seq)
+            );
+            journal.commit().expect("the disk is well");
+            assert_eq!(found(&journals), then, "{line}");
         }
     }
 }
