@@ -31,7 +31,8 @@ pub struct Config {
     pub session: SessionId,
     /// From where to go on; none to hear only what comes from now on.
     pub resume: Option<Resume>,
-    /// Largest UDP payload where the path is known (6,000 on loopback), at most 6,500; none discovers it from 1,200 on.
+    /// Largest UDP payload where the path is known (6,000 on loopback); none discovers it from 1,200 on. Less than 1,200
+    /// counts as 1,200, and more than 6,500 as 6,500: the kernel takes ten payloads at a time, and 64 KiB in all.
     pub mtu: Option<u16>,
 }
 

@@ -344,23 +344,26 @@ async fn a_session_that_the_exchange_refuses_ends_with_its_code() {
 }
 
 #[tokio::test]
-async fn large_payloads_suit_clients_with_and_without_them() {
-    let large = Transport {
-        mtu: Some(u16::MAX),
-        ..Transport::default()
-    };
-    let venue = Venue::open(limits(), large);
-    for mtu in [None, Some(1), Some(6_000), Some(u16::MAX)] {
-        let config = xq_client::Config {
-            mtu,
-            ..venue.client_config(0, None)
+async fn any_size_of_payloads_suits_any_other() {
+    const SIZES: [Option<u16>; 5] = [None, Some(1), Some(6_000), Some(65_000), Some(u16::MAX)];
+    for of_gateway in [None, Some(u16::MAX)] {
+        let transport = Transport {
+            mtu: of_gateway,
+            ..Transport::default()
         };
-        let mut client = Client::connect(config).await.expect("the session comes up");
-        let orders = vec![order(Side::Buy, 1); 1_000];
-        client.sender().send_all(&orders).await.expect("sent");
-        for _ in 0..orders.len() {
-            event(&mut client).await;
+        let venue = Venue::open(limits(), transport);
+        for mtu in SIZES {
+            let config = xq_client::Config {
+                mtu,
+                ..venue.client_config(0, None)
+            };
+            let mut client = Client::connect(config).await.expect("the session comes up");
+            let orders = vec![order(Side::Buy, 1); 1_000];
+            client.sender().send_all(&orders).await.expect("sent");
+            for _ in 0..orders.len() {
+                event(&mut client).await;
+            }
+            client.close().await;
         }
-        client.close().await;
     }
 }

@@ -150,7 +150,7 @@ fn gateway_config(config: &Config) -> GatewayConfig {
         },
         transport: Transport {
             // The path is known there, and large datagrams cost less each byte.
-            mtu: listen.ip().is_loopback().then_some(65_000),
+            mtu: listen.ip().is_loopback().then_some(6_500),
             ..Transport::default()
         },
     }
