@@ -199,8 +199,6 @@ choice!(/// Why an order was cancelled.
     Freeze = 7 "freeze",
     /// One command may make only so many fills: the rest.
     FillLimit = 8 "fill-limit",
-    /// Its resting place is gone: a table was full when it came to rest.
-    Capacity = 9 "capacity",
 });
 
 choice!(/// Who made and who took.
