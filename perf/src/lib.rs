@@ -3,6 +3,7 @@
 pub mod data;
 pub mod flow;
 pub mod frames;
-pub mod lobster;
 pub mod staffed;
 pub mod venue;
+
+pub use xq_lobster as lobster;

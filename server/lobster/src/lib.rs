@@ -1,6 +1,11 @@
 //! LOBSTER's message and order-book files, and what must be known before the first message can be played.
 
-use crate::data::{DataError, read};
+#![deny(unsafe_code)]
+
+mod file;
+
+pub use file::{DataError, read};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use xq_protocol::Side;

@@ -7,7 +7,7 @@
 use super::tape::{Deed, Item, Told};
 use std::collections::{HashMap, VecDeque};
 use xq_client::{Book, BookChange};
-use xq_perf::lobster::Kind;
+use xq_lobster::Kind;
 use xq_protocol::{
     AccountId, CancelOrder, ClOrdId, Execution, Nanos, OnDisconnect, OrderId, OrderType, PlaceOrder, Price,
     Qty, Reserved, SeriesId, Side, TimeInForce,

@@ -1,8 +1,7 @@
 //! What is played: LOBSTER's messages with the orders of which no arrival is told, prices in minor units.
 
 use std::path::Path;
-use xq_perf::data::DataError;
-use xq_perf::lobster::{Kind, Message, Unannounced, read_messages, read_snapshots, seeds};
+use xq_lobster::{DataError, Kind, Message, Unannounced, read_messages, read_snapshots, seeds};
 use xq_protocol::{Price, Qty, Side};
 
 use super::drive::Row;
@@ -244,7 +243,7 @@ pub fn read_rows(path: &Path) -> Result<Vec<Row>, TapeError> {
             None => Err(Fault::Price { line, price: *price }.at(path)),
         },
     };
-    let row = |(at, snapshot): (usize, &xq_perf::lobster::Snapshot)| {
+    let row = |(at, snapshot): (usize, &xq_lobster::Snapshot)| {
         Ok(Row {
             ask: level(at + 1, snapshot.asks.first())?,
             bid: level(at + 1, snapshot.bids.first())?,
