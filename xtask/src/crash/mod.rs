@@ -1,6 +1,7 @@
 //! `cargo xtask crash`: the exchange is killed under load, again and again, and everything it acknowledged must be
 //! there once. What was acknowledged is kept here, outside the process that dies.
 
+mod canary;
 mod check;
 mod cycle;
 mod load;
@@ -151,7 +152,10 @@ fn summary(tally: &Tally, found: &Found, verified: &str, started: Instant) {
         ("kills at any moment", u64::from(tally.kills_anywhere)),
         ("kills at a segment's end", u64::from(tally.kills_at_segment_end)),
         ("kills during recovery", u64::from(tally.kills_in_recovery)),
-        ("power cuts", u64::from(tally.power_cuts)),
+        (
+            "power cuts, each lost what was not synced",
+            u64::from(tally.power_cuts),
+        ),
         (
             "acknowledged, fewest in a cycle",
             tally.acknowledged_fewest as u64,
@@ -167,7 +171,7 @@ fn summary(tally: &Tally, found: &Found, verified: &str, started: Instant) {
         ("assets that do not sum to zero", 0),
     ];
     for (what, count) in rows {
-        println!("  {what:<34}{count:>12}");
+        println!("  {what:<42}{count:>12}");
     }
     println!("  event hash {}", found.event_hash);
     verified.lines().for_each(|line| println!("  verify: {line}"));

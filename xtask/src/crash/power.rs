@@ -1,5 +1,6 @@
 //! A disk whose power can be cut: ext4 in a file, mounted through a loop device, for the journals alone.
 
+use super::canary::Canary;
 use anyhow::{Context, bail, ensure};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,12 @@ impl SmallDisk {
             mounted_at: mounted_at.to_owned(),
         };
         disk.mount()?;
+        disk.canary().settle()?;
         Ok(disk)
+    }
+
+    fn canary(&self) -> Canary<'_> {
+        Canary::of(&self.mounted_at)
     }
 
     fn mount(&self) -> anyhow::Result<()> {
@@ -55,19 +61,21 @@ impl SmallDisk {
         const SHUTDOWN: u32 = 0x8004_587d;
         /// Without flushing the journal first.
         const DROP_UNSYNCED: u32 = 2;
+        self.canary().write_unsynced()?;
         let folder = File::open(&self.mounted_at)?;
         // SAFETY: this call reads one u32 behind the pointer that it is given, which is what Setter passes.
         let cut = unsafe { ioctl(&folder, Setter::<SHUTDOWN, u32>::new(DROP_UNSYNCED)) };
         cut.with_context(|| format!("{}: the power cannot be cut", self.mounted_at.display()))
     }
 
-    /// Gives the power back: what was synced is there again.
+    /// Gives the power back: what was synced is there again, and what was not is proven to be gone.
     ///
     /// # Errors
-    /// When a process still has a file open there.
+    /// When a process still has a file open there, or when nothing was lost: then no power was cut.
     pub fn restore(&self) -> anyhow::Result<()> {
         call(Command::new("umount").arg(&self.mounted_at))?;
-        self.mount()
+        self.mount()?;
+        self.canary().must_have_died()
     }
 }
 
