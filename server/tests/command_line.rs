@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use support::venue::{Site, Venue};
+use support::venue::{Desk, Site, Venue};
 use xq_server::Exit;
 
 const XQ: &str = env!("CARGO_BIN_EXE_xq");
@@ -84,9 +84,13 @@ struct Serving {
 
 impl Serving {
     fn start(site: &Site, out: impl Into<Stdio>) -> Serving {
+        Serving::configured(&write_config(site), out)
+    }
+
+    fn configured(config: &Path, out: impl Into<Stdio>) -> Serving {
         let mut child = Command::new(XQ)
             .args(["serve", "--config"])
-            .arg(write_config(site))
+            .arg(config)
             .stdout(out)
             .stderr(Stdio::piped())
             .spawn()
@@ -161,4 +165,27 @@ fn an_exchange_goes_on_when_nobody_reads_where_it_listens() {
     serving.wait_for("recovered and listening");
     assert_eq!(serving.terminate(), Some(i32::from(Exit::Done.code())));
     serving.wait_for("stopped");
+}
+
+#[test]
+fn an_exchange_that_logs_errors_only_serves_until_it_is_asked_to_stop() {
+    let site = Site::prepare();
+    let config = write_config(&site);
+    let text = std::fs::read_to_string(&config).expect("written just now") + "[log]\nlevel = \"error\"\n";
+    std::fs::write(&config, text).expect("a file can be written");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut serving = Serving::configured(&config, writer);
+    let mut line = String::new();
+    BufReader::new(reader).read_line(&mut line).expect("text");
+    let address = line.trim().strip_prefix("listening at ").expect("it listens");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let mut desk = Desk::at(&site, address.parse().expect("an address"));
+        desk.open_market().await;
+        desk.assert_goes_on().await;
+    });
+    assert_eq!(serving.terminate(), Some(i32::from(Exit::Done.code())));
 }

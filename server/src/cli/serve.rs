@@ -50,7 +50,9 @@ impl Serve {
         tell_recovery(&server);
         // Who does not read it finds the address in the log: no closed pipe ends an exchange.
         let _ = say::line(format_args!("listening at {}", server.address()));
-        tracing::info!(signal = signals.wait(), "stopping");
+        // Outside of the log's line, whose fields are left alone at a higher level.
+        let signal = signals.wait();
+        tracing::info!(signal, "stopping");
         let stopped = server.stop()?;
         tracing::info!(
             seq = stopped.commands.durable().0,
