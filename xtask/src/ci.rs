@@ -63,6 +63,7 @@ pub fn ci() -> Result<()> {
         &["bench", "--gate"][..],
         &["oracle", "--commands", "500000", "--seed", "1"],
         &["crash", "--cycles", "5"],
+        &["fuzz"],
     ] {
         run(&mut cargo(&[&["xtask"][..], habit].concat()))?;
     }

@@ -6,6 +6,7 @@ mod ci;
 mod conformance;
 mod crash;
 mod exchange;
+mod fuzz;
 mod oracle;
 mod run;
 mod shell;
@@ -35,9 +36,11 @@ enum Habit {
     Bench(bench::Args),
     /// Kills the exchange under load, again and again, and looks for what it acknowledged.
     Crash(crash::Args),
+    /// Runs every fuzz target with a bounded number of inputs.
+    Fuzz(fuzz::Args),
     /// Runs everything that must pass: form, lints, tidiness, tests.
     Test,
-    /// Runs what a clean checkout must show: tests, mutants, instruction limits, short crash runs.
+    /// Runs what a clean checkout must show: tests, mutants, instruction limits, short crash and fuzz runs.
     Ci,
     /// Compiles each deliberate defect and requires that a test notices it.
     Mutants,
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Habit::Oracle(args) => oracle::run(&args),
         Habit::Bench(args) => bench::run(&args),
         Habit::Crash(args) => crash::run(&args),
+        Habit::Fuzz(args) => fuzz::run(&args),
         Habit::Test => test::test(),
         Habit::Ci => ci::ci(),
         Habit::Mutants => ci::mutants(),
