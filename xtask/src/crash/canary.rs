@@ -25,7 +25,7 @@ impl<'a> Canary<'a> {
 
     /// Writes and syncs what every cut must leave.
     pub fn settle(&self) -> anyhow::Result<()> {
-        let mut file = File::create(self.old())?;
+        let mut file = File::create(self.overwritten())?;
         file.write_all(&[SYNCED; LENGTH])?;
         file.sync_all()?;
         Ok(File::open(self.folder)?.sync_all()?)
@@ -33,41 +33,42 @@ impl<'a> Canary<'a> {
 
     /// Writes, a moment before the cut, what it must take: over the synced bytes, and in a new file.
     pub fn write_unsynced(&self) -> anyhow::Result<()> {
-        let old = File::options().write(true).open(self.old())?;
+        let old = File::options().write(true).open(self.overwritten())?;
         old.write_all_at(&[UNSYNCED; LENGTH], 0)?;
-        File::create(self.new())?.write_all(&[UNSYNCED; LENGTH])?;
+        File::create(self.fresh())?.write_all(&[UNSYNCED; LENGTH])?;
         Ok(())
     }
 
     /// Requires, when the power is back, that only synced bytes are there.
     pub fn must_have_died(&self) -> anyhow::Result<()> {
-        let old = std::fs::read(self.old()).with_context(|| self.old().display().to_string())?;
+        let old =
+            std::fs::read(self.overwritten()).with_context(|| self.overwritten().display().to_string())?;
         ensure!(
             old.len() == LENGTH && !old.contains(&0),
             "{}: what was synced did not survive",
-            self.old().display()
+            self.overwritten().display()
         );
         ensure!(
             old.iter().all(|byte| *byte == SYNCED),
             "{}: unsynced bytes survived: no power was cut",
-            self.old().display()
+            self.overwritten().display()
         );
         // An empty file may have come through with a neighbour's sync; its bytes may not.
-        let new = std::fs::read(self.new()).unwrap_or_default();
+        let new = std::fs::read(self.fresh()).unwrap_or_default();
         ensure!(
             new.len() < LENGTH && !new.contains(&UNSYNCED),
             "{}: unsynced bytes survived: no power was cut",
-            self.new().display()
+            self.fresh().display()
         );
         Ok(())
     }
 
-    fn old(&self) -> PathBuf {
-        self.folder.join("canary-old")
+    fn overwritten(&self) -> PathBuf {
+        self.folder.join("canary-overwritten")
     }
 
-    fn new(&self) -> PathBuf {
-        self.folder.join("canary-new")
+    fn fresh(&self) -> PathBuf {
+        self.folder.join("canary-fresh")
     }
 }
 
@@ -84,13 +85,13 @@ mod tests {
         // No power is cut here, so everything lives.
         canary.write_unsynced().expect("it is written");
         let alive = canary.must_have_died().expect_err("the old file lives");
-        assert!(alive.to_string().contains("canary-old"), "{alive}");
+        assert!(alive.to_string().contains("canary-overwritten"), "{alive}");
         canary.settle().expect("it is written");
         let alive = canary.must_have_died().expect_err("the new file lives");
-        assert!(alive.to_string().contains("canary-new"), "{alive}");
-        std::fs::write(canary.new(), []).expect("it can be written");
+        assert!(alive.to_string().contains("canary-fresh"), "{alive}");
+        std::fs::write(canary.fresh(), []).expect("it can be written");
         canary.must_have_died().expect("only its name lives");
-        std::fs::write(canary.old(), [SYNCED; 10]).expect("it can be written");
+        std::fs::write(canary.overwritten(), [SYNCED; 10]).expect("it can be written");
         assert!(canary.must_have_died().is_err(), "synced bytes are missing");
     }
 }
