@@ -345,7 +345,8 @@ impl Venue {
         if !c.series.is_zero() {
             self.series.get(c.series)?;
         }
-        if !self.floor.jobs.has_room() {
+        let parties = &self.floor.parties;
+        if !self.floor.jobs.has_room_for(speaker.participant, parties) {
             return Err(RejectReason::Capacity.into());
         }
         let scope = match c.account {

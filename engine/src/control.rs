@@ -10,7 +10,7 @@ use crate::order::{NIL, Slot, index};
 use crate::party::{Freeze, Killed};
 use crate::refusal::{Refusal, beyond};
 use crate::series::{AllSeries, HouseBalances};
-use crate::session::{Link, Sessions, WINDOW};
+use crate::session::{Cleanup, Link, Sessions, WINDOW};
 use std::collections::BTreeMap;
 use xq_protocol::*;
 
@@ -124,21 +124,23 @@ impl Venue {
         Ok(())
     }
 
-    /// Sessions whose grace is over lose their orders from here on.
+    /// Sessions whose grace is over lose their orders from here on; as many as one tick may.
     fn end_grace(&mut self) {
         if self.sessions.ending() == 0 {
             return;
         }
+        let mut begun = 0;
         for place in self.sessions.places() {
             let session = *self.sessions.at(place);
-            let scope = Scope::Session(session.id);
-            // A job of its last end that still goes on means none of the orders placed since: this end waits for it.
             let is_over = !session.cancel_at.is_zero() && session.cancel_at <= self.floor.now;
-            if is_over && !self.floor.jobs.has(JobKind::Disconnect, scope) {
+            // A job of its last end that still goes on means none of the orders placed since: this end waits for it.
+            if is_over && session.cleanup == Cleanup::None && begun < PIECES_MAX {
+                begun += 1;
                 self.sessions.stay(place);
+                self.sessions.set_cleanup(place, Cleanup::Goes);
                 self.floor.jobs.add(Job::cancel(
                     JobKind::Disconnect,
-                    scope,
+                    Scope::Session(session.id),
                     self.seq,
                     &self.floor.parties,
                 ));
@@ -147,22 +149,27 @@ impl Venue {
     }
 
     fn work_on_jobs(&mut self, pieces: &mut u32, events: &mut Events) {
-        let mut place = 0;
-        while place < self.floor.jobs.len() && *pieces > 0 {
-            let mut job = self.floor.jobs.take(place);
+        while *pieces > 0
+            && let Some(mut job) = self.floor.jobs.take_oldest()
+        {
             match self.work(&mut job, pieces, events) {
-                Progress::Continues => {
-                    self.floor.jobs.put_back(place, job);
-                    place += 1;
-                }
-                Progress::Done => events.emit(&JobEnded {
-                    began: job.began,
-                    canceled: Count(job.canceled),
-                    kind: job.kind,
-                    reserved: Reserved::ZERO,
-                }),
+                Progress::Continues => self.floor.jobs.put_back(job),
+                Progress::Done => self.end_job(&job, events),
             }
         }
+    }
+
+    fn end_job(&mut self, job: &Job, events: &mut Events) {
+        if let Scope::Session(id) = job.scope {
+            let place = self.sessions.find(id).expect("it was up once");
+            self.sessions.set_cleanup(place, Cleanup::None);
+        }
+        events.emit(&JobEnded {
+            began: job.began,
+            canceled: Count(job.canceled),
+            kind: job.kind,
+            reserved: Reserved::ZERO,
+        });
     }
 
     /// Works on a job: each order or row looked at is a piece.

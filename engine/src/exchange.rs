@@ -237,7 +237,11 @@ impl Venue {
         let command = frame
             .command()
             .map_err(|_| undecodable(frame.header.template_id))?;
-        match needs_approval(&command) {
+        let holder = match command {
+            Command::SetKey(key) => self.floor.parties.role(key.participant).ok(),
+            _ => None,
+        };
+        match needs_approval(&command, holder) {
             true => self.propose(speaker, frame, &command, events),
             false => self.execute(speaker, &command, events),
         }

@@ -2,6 +2,7 @@
 
 use crate::order::{Details, NIL, Order, Slot};
 use crate::party::Parties;
+use std::collections::VecDeque;
 use xq_protocol::{
     AccountId, CancelReason, FreezeAction, JobKind, OnDisconnect, ParticipantId, Seq, SeriesId, SessionId,
     Side, Sides,
@@ -9,6 +10,8 @@ use xq_protocol::{
 
 /// Jobs that can go on at once besides one for each session.
 pub(crate) const JOBS_SPARE: usize = 1_024;
+/// Mass cancels that can go on at once for one participant who acts.
+pub(crate) const MASS_CANCELS_MAX: usize = 8;
 /// Pieces of work of all jobs together at one tick, and of one job in the command that begins it.
 pub(crate) const PIECES_MAX: u32 = 1_024;
 
@@ -174,9 +177,9 @@ impl Job {
     }
 }
 
-/// The jobs that go on.
+/// The jobs that go on, the oldest first.
 pub(crate) struct Jobs {
-    going: Vec<Job>,
+    going: VecDeque<Job>,
     max: usize,
 }
 
@@ -184,7 +187,7 @@ impl Jobs {
     /// Room for one job a session and some more.
     pub fn new(sessions_max: usize) -> Jobs {
         Jobs {
-            going: Vec::with_capacity(sessions_max + JOBS_SPARE),
+            going: VecDeque::with_capacity(sessions_max + JOBS_SPARE),
             max: sessions_max + JOBS_SPARE,
         }
     }
@@ -193,30 +196,41 @@ impl Jobs {
         self.max = sessions_max + JOBS_SPARE;
         self.going.reserve_exact(self.max - self.going.len());
     }
-    /// Says whether a participant can begin one more: one place a session is kept for its end.
+    /// Says whether one more kill switch or freeze can begin: one place a session is kept for its end.
     pub fn has_room(&self) -> bool {
         self.going.len() < JOBS_SPARE
+    }
+    /// Says whether one more mass cancel of accounts that this participant acts for can begin. Half of the places are
+    /// kept for those who stop others, and nobody has more than a few.
+    pub fn has_room_for(&self, actor: ParticipantId, parties: &Parties) -> bool {
+        let of_actor = |job: &&Job| match job.scope {
+            Scope::Account(id) => parties.account(id).is_ok_and(|account| account.actor == actor),
+            Scope::Operated(id) => id == actor,
+            Scope::Participant(_) | Scope::Session(_) | Scope::Series(_) => false,
+        };
+        let mass_cancels = || self.going.iter().filter(|job| job.kind == JobKind::MassCancel);
+        mass_cancels().count() < JOBS_SPARE / 2 && mass_cancels().filter(of_actor).count() < MASS_CANCELS_MAX
     }
     /// How many go on.
     #[inline]
     pub fn len(&self) -> usize {
         self.going.len()
     }
-    /// Lets a job go on.
+    /// Lets a new job go on after all others.
     pub fn add(&mut self, job: Job) {
         assert!(
             self.going.len() < self.max,
             "there is a place for each session's end"
         );
-        self.going.push(job);
+        self.going.push_back(job);
     }
-    /// Takes the job in this place out, to be worked on.
-    pub fn take(&mut self, place: usize) -> Job {
-        self.going.remove(place)
+    /// Takes the oldest job, to be worked on.
+    pub fn take_oldest(&mut self) -> Option<Job> {
+        self.going.pop_front()
     }
-    /// Puts a job back where it was.
-    pub fn put_back(&mut self, place: usize, job: Job) {
-        self.going.insert(place, job);
+    /// Lets the oldest job, which was taken, go on.
+    pub fn put_back(&mut self, job: Job) {
+        self.going.push_front(job);
     }
     /// Says whether a job of this kind and scope goes on.
     pub fn has(&self, kind: JobKind, scope: Scope) -> bool {

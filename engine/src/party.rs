@@ -157,6 +157,8 @@ pub(crate) struct Parties {
     accounts: Vec<Account>,
     files: Vec<AccountFile>,
     keys: BTreeMap<ParticipantId, Vec<Hash>>,
+    /// Whose each valid key is: nobody's key is another's.
+    holders: BTreeMap<Hash, ParticipantId>,
     schedules: Vec<Rates>,
     /// Participants whose kill switch is thrown.
     killed: u32,
@@ -174,6 +176,7 @@ impl Parties {
             accounts: Vec::new(),
             files: Vec::new(),
             keys: BTreeMap::new(),
+            holders: BTreeMap::new(),
             schedules: vec![
                 Rates {
                     taker: Ppm::ZERO,
@@ -333,7 +336,9 @@ impl Parties {
         let valid = self.keys.get(&key.participant).map_or(&[][..], Vec::as_slice);
         let known = valid.contains(&key.fingerprint);
         match key.state {
-            KeyState::Valid if known => Err(RejectReason::NotAuthorised),
+            KeyState::Valid if self.holders.contains_key(&key.fingerprint) => {
+                Err(RejectReason::NotAuthorised)
+            }
             KeyState::Valid if valid.len() >= KEYS_MAX => Err(RejectReason::Capacity),
             KeyState::Revoked if !known => Err(RejectReason::NotAuthorised),
             KeyState::Valid | KeyState::Revoked => Ok(()),
@@ -342,11 +347,18 @@ impl Parties {
     /// Sets a key that was admitted.
     pub fn set_key(&mut self, key: &SetKey) {
         let keys = self.keys.entry(key.participant).or_default();
-        match key.state {
-            KeyState::Valid => keys.push(key.fingerprint),
-            KeyState::Revoked => keys.retain(|k| *k != key.fingerprint),
-        }
-        assert!(keys.len() <= KEYS_MAX);
+        let holder = match key.state {
+            KeyState::Valid => {
+                keys.push(key.fingerprint);
+                self.holders.insert(key.fingerprint, key.participant)
+            }
+            KeyState::Revoked => {
+                keys.retain(|k| *k != key.fingerprint);
+                let holder = self.holders.remove(&key.fingerprint);
+                holder.filter(|holder| *holder != key.participant)
+            }
+        };
+        assert!(keys.len() <= KEYS_MAX && holder.is_none());
     }
     /// Says whether the key is valid now.
     pub fn has_key(&self, participant: ParticipantId, fingerprint: Hash) -> bool {

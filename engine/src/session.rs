@@ -15,6 +15,13 @@ pub(crate) enum Link {
     Down,
 }
 
+/// Whether orders of a session's last end are still being cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cleanup {
+    None,
+    Goes,
+}
+
 /// A session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Session {
@@ -26,6 +33,7 @@ pub(crate) struct Session {
     pub last_req_seq: ReqSeq,
     /// When its orders are cancelled; zero for never.
     pub cancel_at: Nanos,
+    pub cleanup: Cleanup,
 }
 
 /// What a request number means for its session.
@@ -119,6 +127,7 @@ impl Sessions {
                 connection: ConnectionId::ZERO,
                 last_req_seq: ReqSeq::ZERO,
                 cancel_at: Nanos::ZERO,
+                cleanup: Cleanup::None,
             });
             place
         });
@@ -147,6 +156,12 @@ impl Sessions {
             session.cancel_at = Nanos::ZERO;
             self.ending -= 1;
         }
+    }
+
+    /// Its orders are being cancelled, or were.
+    pub fn set_cleanup(&mut self, place: u32, cleanup: Cleanup) {
+        let before = std::mem::replace(&mut self.sessions[index(place)].cleanup, cleanup);
+        assert!(before != cleanup, "one job a session");
     }
 
     /// Uses the number that follows the session's last for a command; tells the session's role, or nothing when it is

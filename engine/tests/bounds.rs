@@ -180,6 +180,30 @@ fn several_jobs_on_the_same_orders_lose_none() {
 }
 
 #[test]
+fn mass_cancels_of_one_leave_room_for_those_who_stop_others() {
+    let mut venue = Venue::trading(2);
+    many_sells(&mut venue, 2_048);
+    // It looks at 1,024 sells, cancels none, and goes on: a job that costs who asks for it nothing.
+    let buys = MassCancel {
+        sides: Sides::Buys,
+        ..mass_cancel(AccountId(TRADER))
+    };
+    let refused = |events: &[EventFrame]| refusal(events) == Some(RejectReason::Capacity);
+    let asked = (0..100).filter(|_| !refused(venue.say(ALICE, &buys))).count();
+    assert_eq!(asked, 8);
+    assert_eq!(refusal(venue.say(BOB, &mass_cancel(AccountId(TRADER + 1)))), None);
+    assert_eq!(refusal(venue.say(OPERATOR, &freeze(FreezeAction::Place))), None);
+    assert_eq!(refusal(venue.say(OPERATOR, &kill(SwitchState::Engaged))), None);
+    settle(&mut venue);
+    assert_eq!(venue.exchange.open_orders(), 0);
+    assert_eq!(
+        refusal(venue.say(ALICE, &buys)),
+        None,
+        "its places are free again"
+    );
+}
+
+#[test]
 fn a_kill_switch_is_not_released_before_its_orders_are_gone() {
     let mut venue = Venue::trading(2);
     many_sells(&mut venue, 2_500);

@@ -1,6 +1,6 @@
 //! Who may say what: one row a command, one column a role.
 
-use crate::{Command, FreezeAction, Role, SwitchState};
+use crate::{Approve, Command, FreezeAction, KeyState, Message, Role, SwitchState};
 
 /// Who may send a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,25 +71,31 @@ pub fn may_need_approval(template: u16) -> bool {
     use crate::*;
     matches!(
         template,
-        SetConfig::TEMPLATE | SetFeeSchedule::TEMPLATE | KillSwitch::TEMPLATE | SetFreeze::TEMPLATE
+        SetConfig::TEMPLATE
+            | SetFeeSchedule::TEMPLATE
+            | KillSwitch::TEMPLATE
+            | SetFreeze::TEMPLATE
+            | RegisterParticipant::TEMPLATE
+            | SetKey::TEMPLATE
     )
 }
 
-/// Says whether a command waits for a second participant's approval.
-pub fn needs_approval(command: &Command<'_>) -> bool {
+/// Says whether a command waits for a second participant's approval. `holder` is the role of the participant that a key
+/// is for: who could make approvers, or give himself the key of one, would need no second pair of eyes.
+pub fn needs_approval(command: &Command<'_>, holder: Option<Role>) -> bool {
     match command {
         Command::SetConfig(_) | Command::SetFeeSchedule(_) => true,
         Command::KillSwitch(switch) => switch.state == SwitchState::Released,
         Command::SetFreeze(freeze) => freeze.action == FreezeAction::Lift,
+        Command::RegisterParticipant(participant) => may_approve(participant.role),
+        Command::SetKey(key) => key.state == KeyState::Valid && holder.is_some_and(may_approve),
         Command::Genesis(_)
         | Command::Tick(_)
         | Command::RollDay(_)
         | Command::SessionUp(_)
         | Command::SessionDown(_)
         | Command::AllSessionsDown(_)
-        | Command::SetKey(_)
         | Command::Approve(_)
-        | Command::RegisterParticipant(_)
         | Command::OpenAccount(_)
         | Command::SetRiskLimits(_)
         | Command::SetInstrument(_)
@@ -105,6 +111,11 @@ pub fn needs_approval(command: &Command<'_>) -> bool {
         | Command::ReplaceOrder(_)
         | Command::MassCancel(_) => false,
     }
+}
+
+/// Says whether a role may approve anything.
+fn may_approve(role: Role) -> bool {
+    rule(Approve::TEMPLATE).is_some_and(|rule| rule.allows(role))
 }
 
 /// Says whether a command may still enter when the ring is nearly full: what takes risk away always gets in.
