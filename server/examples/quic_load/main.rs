@@ -10,7 +10,7 @@ mod measured;
 mod venue;
 
 use clap::Parser;
-use measured::{cpu_an_order, due, f64_of, load, ns_of, percentiles, report, threads_cpu};
+use measured::{cpu_an_order, due, f64_of, load, ns_of, percentiles, process_cpu_ns, report, threads_cpu};
 use serde_json::{Value, json};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -90,6 +90,7 @@ async fn run(arguments: &Arguments) -> Value {
 
     let server = venue.pid().to_string();
     let (before, load) = ([threads_cpu("self"), threads_cpu(&server)], load());
+    let cpu_before = [process_cpu_ns("self"), process_cpu_ns(&server)];
     let flow = Flow::begin(
         &sender,
         (first, arguments.orders),
@@ -100,6 +101,7 @@ async fn run(arguments: &Arguments) -> Value {
     let took = start.elapsed();
     let after = [threads_cpu("self"), threads_cpu(&server)];
     let orders = arguments.orders;
+    let whole = |place: usize, pid: &str| (process_cpu_ns(pid) - cpu_before[place]) / orders;
     let figures = json!({
         "orders": orders,
         "batch": arguments.batch,
@@ -109,6 +111,8 @@ async fn run(arguments: &Arguments) -> Value {
         "cpu_ns_an_order": {
             "client": cpu_an_order(&before[0], &after[0], orders),
             "exchange": cpu_an_order(&before[1], &after[1], orders),
+            "client_in_all": whole(0, "self"),
+            "exchange_in_all": whole(1, &server),
         },
         "mtu": arguments.mtu,
         "load_1_min": load,
