@@ -3,9 +3,10 @@
 use crate::bytes::narrow;
 use crate::memory::Map;
 use crate::storage::{Access, Storage, StorageFile};
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock};
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -146,5 +147,12 @@ impl StorageFile for RealFile {
 
     fn sync_map(&self, map: &Map, range: Range<usize>) -> io::Result<()> {
         map.flush(range)
+    }
+
+    fn begin_writing(&self, range: Range<u64>) {
+        if let Some(length) = NonZeroU64::new(range.end.saturating_sub(range.start)) {
+            // To drop pages, Linux first begins to write the dirty ones; those that are mapped stay.
+            let _ = fadvise(&self.file, range.start, Some(length), Advice::DontNeed);
+        }
     }
 }

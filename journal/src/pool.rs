@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// meanwhile waits for what is in front of it.
 const FILL: usize = 128 << 10;
 /// Bytes at the start of a mapped segment that are made writable when it is prepared.
-const PREFAULT: usize = 4 << 20;
+const PREFAULT: usize = 16 << 20;
 
 /// A segment that stands under its final name and holds nothing but zeros.
 #[derive(Debug)]

@@ -499,4 +499,7 @@ impl StorageFile for SimulatedFile {
             Ok(())
         })
     }
+
+    /// The simulated disk writes what it likes whenever it likes: it needs no hint.
+    fn begin_writing(&self, _: Range<u64>) {}
 }

@@ -1,74 +1,112 @@
-//! How fast the pipeline is without a door: ring → match → durable → told. `in_process [orders] [rate a second]`
+//! How fast the pipeline is without a door: ring → match → durable → told.
 //!
-//! Without a rate it offers as fast as the ring takes; with one, each order has its scheduled time, and latency is
-//! counted from there to the moment at which its last event may be told.
+//! Without a rate it offers as fast as the ring takes; with one, each batch of 16 orders has its scheduled time, and
+//! latency is counted from there to the moment at which its first order's last event may be told. Whoever offers
+//! sleeps until something is due: a generator that spins would take one of two cores from what is measured.
 
 #[path = "../tests/in_process/mod.rs"]
 mod in_process;
+mod measured;
 
+use clap::Parser;
 use in_process::{House, flow_order, journals, wait_until_ready};
+use measured::{cpu_an_order, due, f64_of, load, ns_of, percentiles, report, threads_cpu};
+use serde_json::{Value, json};
+use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use xq_protocol::EventFrame;
 
 /// Orders offered at once.
 const BATCH: usize = 16;
+/// Longest sleep of those who offer and listen.
+const NAP: Duration = Duration::from_micros(50);
+/// Orders before the clock starts.
+const WARM: u64 = 20_000;
 
-fn argument(place: usize, default: u64) -> u64 {
-    std::env::args()
-        .nth(place)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+#[derive(Parser)]
+struct Arguments {
+    /// How many orders.
+    #[arg(default_value_t = 1_000_000)]
+    orders: u64,
+    /// Orders a second; 0: as fast as the ring takes them.
+    #[arg(default_value_t = 0)]
+    rate: u64,
+    /// How often to run.
+    #[arg(long, default_value_t = 1)]
+    times: usize,
+    /// Write `in_process_<rate>.json` into this folder.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Leave the journals in this folder.
+    #[arg(long)]
+    keep: Option<PathBuf>,
 }
 
 fn main() {
-    let (orders, rate) = (argument(1, 1_000_000), argument(2, 0));
-    let folder = tempfile::tempdir_in(".").expect("a folder on a real disk");
-    let mut journals = journals(folder.path());
+    let arguments = Arguments::parse();
+    let runs: Vec<Value> = (0..arguments.times).map(|_| run(&arguments)).collect();
+    let name = match arguments.rate {
+        0 => "in_process_flat_out".to_owned(),
+        rate => format!("in_process_{rate}"),
+    };
+    report(&name, arguments.out.as_deref(), &runs);
+}
+
+fn run(arguments: &Arguments) -> Value {
+    let (orders, rate) = (arguments.orders, arguments.rate);
+    let temporary = tempfile::tempdir_in(".").expect("a folder on a real disk");
+    let folder = arguments.keep.as_deref().unwrap_or(temporary.path());
+    let mut journals = journals(folder);
     journals.commands.segment_size = 128 << 20;
     journals.commands.batch_bytes = 1 << 20;
     journals.events.segment_size = 128 << 20;
     let mut house = House::open(&journals);
-    house.flow(0..20_000);
+    house.flow(0..WARM);
     // Filling segments with zeros is work of a start, not of the flow.
-    wait_until_ready(folder.path(), journals.commands.prepared_segments);
+    wait_until_ready(folder, journals.commands.prepared_segments);
     let now = house.now;
-    let frames: Vec<EventFrame> = (20_000..20_000 + orders)
-        .map(|number| flow_order(number, now))
-        .collect();
-    let batches: Vec<Vec<u8>> = frames
-        .chunks(BATCH)
-        .map(|batch| batch.iter().flat_map(|o| o.bytes().to_vec()).collect())
+    let batches: Vec<Vec<u8>> = (WARM..WARM + orders)
+        .step_by(BATCH)
+        .map(|first| {
+            let numbers = first..(first + 16).min(WARM + orders);
+            numbers
+                .flat_map(|number| flow_order(number, now).bytes().to_vec())
+                .collect()
+        })
         .collect();
     let mut ingress = house.ingress.clone();
+    let (before, load) = (threads_cpu("self"), load());
     let start = Instant::now() + Duration::from_millis(5);
     let batch_every = Duration::from_nanos((1_000_000_000 * 16_u64).checked_div(rate).unwrap_or(0));
-    let offering = std::thread::spawn(move || offer(&mut ingress, &batches, start, batch_every));
-    let latencies_us = listen(&mut house, orders, (rate > 0).then_some((start, batch_every)));
+    let offering = std::thread::Builder::new().name("offers".to_owned());
+    let offering = offering.spawn(move || offer(&mut ingress, &batches, start, batch_every));
+    let latencies = listen(&mut house, orders, (rate > 0).then_some((start, batch_every)));
     let took = start.elapsed();
-    let busy = offering.join().expect("it ends");
-    println!(
-        "{orders} orders in {took:?}: {:.3} M/s; ring full {busy} times; waited for the disk {} times",
-        f64::from(u32::try_from(orders).expect("fits")) / took.as_secs_f64() / 1e6,
-        house.pipeline.waited_for_disk()
-    );
-    tell_latencies(rate, latencies_us);
-    let stopped = house.stop();
-    let written = stopped.commands.written();
-    println!(
-        "{} syncs, {:.2} bytes to disk for each appended",
-        written.commits,
-        f64::from(u32::try_from(written.disk_bytes / 1_024).expect("fits"))
-            / f64::from(
-                u32::try_from(written.appended_bytes / 1_024)
-                    .expect("fits")
-                    .max(1)
-            )
-    );
+    let cpu = cpu_an_order(&before, &threads_cpu("self"), orders);
+    let busy = offering.expect("a thread").join().expect("it ends");
+    let waited = house.pipeline.waited_for_disk();
+    let written = house.stop().commands.written();
+    let figures = json!({
+        "orders": orders,
+        "offered_a_second": rate,
+        "m_orders_a_second": f64_of(orders) / took.as_secs_f64() / 1e6,
+        "scheduled_to_told_us": percentiles(latencies),
+        "cpu_ns_an_order": cpu,
+        "load_1_min": load,
+        "ring_full": busy,
+        "publisher_waited_for_disk": waited,
+        "syncs": written.commits,
+        "bytes_to_disk_for_each_appended":
+            f64_of(written.disk_bytes) / f64_of(written.appended_bytes.max(1)),
+    });
+    println!("{figures}");
+    figures
 }
 
-/// Hears every order's last event; with a schedule, how late each batch's first one was, in microseconds.
-fn listen(house: &mut House, orders: u64, schedule: Option<(Instant, Duration)>) -> Vec<u128> {
-    let mut latencies_us = Vec::with_capacity(usize::try_from(orders).expect("fits"));
+/// Hears every order's last event; with a schedule, how late each batch's first one was, in nanoseconds.
+fn listen(house: &mut House, orders: u64, schedule: Option<(Instant, Duration)>) -> Vec<u64> {
+    nap_exactly();
+    let mut latencies = Vec::with_capacity(usize::try_from(orders / 16 + 1).expect("fits"));
     let mut heard = 0;
     while heard < orders {
         let mut any = false;
@@ -78,32 +116,29 @@ fn listen(house: &mut House, orders: u64, schedule: Option<(Instant, Duration)>)
                 continue;
             }
             if let Some((start, every)) = schedule.filter(|_| heard.is_multiple_of(16)) {
-                let due = start + every * u32::try_from(heard / 16).expect("fits");
-                latencies_us.push(Instant::now().saturating_duration_since(due).as_micros());
+                let due = due(start, every, usize::try_from(heard / 16).expect("fits"));
+                latencies.push(ns_of(Instant::now().saturating_duration_since(due)));
             }
             heard += 1;
         }
         if !any {
-            std::thread::park_timeout(Duration::from_micros(50));
+            std::thread::sleep(NAP);
         }
     }
-    latencies_us
-}
-
-fn tell_latencies(rate: u64, mut latencies_us: Vec<u128>) {
-    latencies_us.sort_unstable();
-    let at = |permille: usize| latencies_us.get(latencies_us.len() * permille / 1_000).copied();
-    if let (Some(p50), Some(p99), Some(p999)) = (at(500), at(990), at(999)) {
-        println!("at {rate}/s, scheduled to told, us: p50 {p50} p99 {p99} p99.9 {p999}");
-    }
+    latencies
 }
 
 fn offer(ingress: &mut xq_server::Ingress, batches: &[Vec<u8>], start: Instant, every: Duration) -> u64 {
+    nap_exactly();
     let mut full = 0;
     for (place, batch) in batches.iter().enumerate() {
-        let due = start + every * u32::try_from(place).expect("fits");
-        while Instant::now() < due {
-            std::thread::yield_now();
+        let due = due(start, every, place);
+        loop {
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::sleep(left.min(NAP));
         }
         let mut taken = 0;
         while taken < batch.len() {
@@ -111,9 +146,15 @@ fn offer(ingress: &mut xq_server::Ingress, batches: &[Vec<u8>], start: Instant, 
             taken += now;
             if now == 0 {
                 full += 1;
-                std::thread::park_timeout(Duration::from_micros(50));
+                std::thread::sleep(NAP);
             }
         }
     }
     full
+}
+
+/// Makes this thread's naps as short as they are meant.
+fn nap_exactly() {
+    // Refused, naps are longer, and latency is counted as it is.
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000));
 }

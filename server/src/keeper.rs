@@ -1,4 +1,4 @@
-//! Beside both journals: segments and pages made ready ahead, events synced behind, a full disk noticed.
+//! Beside both journals: segments and pages made ready ahead, events written and synced behind, a full disk noticed.
 
 use crate::exit::Failure;
 use crate::pipeline::{Helper, spawn};
@@ -6,46 +6,50 @@ use crate::ring::Gauges;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use xq_journal::{CommandJournal, Error, EventJournal, EventKeeper, Preparation, SegmentPool};
+use xq_journal::{CommandJournal, Error, EventJournal, Preparation, SegmentPool};
 
 /// How often it is looked whether something is to be made ready.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// Starts the two helpers: one prepares, one syncs events, which may take long.
+/// Starts the helpers. Each has one kind of work, so that none that waits for the disk keeps another from its own:
+/// one fills segments, one runs ahead of the writer of events and never waits, one syncs events.
 pub(crate) fn start(
     commands: &CommandJournal,
     events: &EventJournal,
     gauges: &Arc<Gauges>,
     sync_interval: Duration,
 ) -> Result<Vec<Helper>, Failure> {
-    let pools = [commands.pool(), events.pool()];
-    let (ahead, behind) = (events.keeper(), events.keeper());
-    let gauges = Arc::clone(gauges);
-    let preparer = helper("preparer", LOOK_EVERY, {
-        let mut preparer = Preparer { pools, ahead, gauges };
-        move || preparer.look()
-    })?;
-    let mut behind = behind;
-    let syncer = helper("syncer", sync_interval, move || Ok(behind.keep()?))?;
-    Ok(vec![preparer, syncer])
+    let mut preparer = Preparer {
+        pools: [commands.pool(), events.pool()],
+        gauges: Arc::clone(gauges),
+    };
+    let (mut ahead, behind) = (events.keeper(), events.keeper());
+    Ok(vec![
+        helper("preparer", LOOK_EVERY, move || preparer.look())?,
+        helper("pages", LOOK_EVERY, move || {
+            ahead.run_ahead();
+            Ok(())
+        })?,
+        helper("syncer", sync_interval, move || Ok(behind.sync()?))?,
+    ])
 }
 
 struct Preparer {
     pools: [Arc<SegmentPool>; 2],
-    ahead: EventKeeper,
     gauges: Arc<Gauges>,
 }
 
 impl Preparer {
     fn look(&mut self) -> Result<(), Failure> {
-        loop {
-            match self.pools[0].prepare() {
-                Ok(Preparation::Prepared) => {}
-                Ok(Preparation::Enough) | Err(Error::NoSpace { .. }) => break,
-                Err(other) => return Err(other.into()),
+        for pool in &self.pools {
+            loop {
+                match pool.prepare() {
+                    Ok(Preparation::Prepared) => {}
+                    Ok(Preparation::Enough) | Err(Error::NoSpace { .. }) => break,
+                    Err(other) => return Err(other.into()),
+                }
             }
         }
-        self.ahead.prepare_ahead()?;
         let is_low = |pool: &Arc<SegmentPool>| pool.is_low_on_space() && pool.free_segments() == 0;
         let low = self.pools.iter().any(is_low);
         if self.gauges.disk_is_low.swap(low, Ordering::Relaxed) != low {

@@ -5,6 +5,7 @@ use crate::exit::Failure;
 use crate::known::Known;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 use xq_engine::{Events, Exchange};
 use xq_journal::{
@@ -97,11 +98,9 @@ pub fn recover(
     let mut replay = Replay {
         exchange: Exchange::new(),
         scratch: Events::new(),
-        events: events.recover()?,
         known: Known::default(),
     };
-    replay.run(&storage, found.last_seq, progress)?;
-    let (events, done) = replay.events.finish()?;
+    let (events, done) = replay.run(&storage, found.last_seq, events.recover()?, progress)?;
     let report = Report {
         commands: found,
         events: done,
@@ -122,15 +121,46 @@ pub fn recover(
 struct Replay {
     exchange: Exchange,
     scratch: Events,
-    events: EventRecovery,
     known: Known,
 }
 
+/// Bytes of events that go to be compared in one piece.
+const PIECE: usize = 64 << 10;
+/// Pieces that may wait to be compared.
+const PIECES_WAITING: usize = 32;
+
 impl Replay {
-    /// Executes every command again and hands its events to the event journal, which compares or appends them.
-    fn run(&mut self, storage: &Arc<dyn Storage>, last: Seq, progress: Progress<'_>) -> Result<(), Failure> {
+    /// Executes every command again; a second thread hands the events to the event journal, which compares or appends
+    /// them: half of the work, and memory that the engine does not touch.
+    fn run(
+        &mut self,
+        storage: &Arc<dyn Storage>,
+        last: Seq,
+        events: EventRecovery,
+        progress: Progress<'_>,
+    ) -> Result<(EventJournal, EventRecovered), Failure> {
         // Recovery has verified checksums and chain just now.
-        let mut reader = CommandReader::open(Arc::clone(storage), Verify::Order, Seq(1))?;
+        let reader = CommandReader::open(Arc::clone(storage), Verify::Order, Seq(1))?;
+        let (pieces, waiting) = sync_channel(PIECES_WAITING);
+        std::thread::scope(|scope| {
+            let comparing = scope.spawn(move || compare(events, &waiting));
+            let executed = self.execute(reader, last, pieces, progress);
+            // Where executions differ is said before what came of going on.
+            let compared = comparing.join().expect("comparing ends with a verdict")?;
+            executed.map(|()| compared)
+        })
+    }
+
+    fn execute(
+        &mut self,
+        mut reader: CommandReader,
+        last: Seq,
+        pieces: SyncSender<Vec<u8>>,
+        progress: Progress<'_>,
+    ) -> Result<(), Failure> {
+        // A little more than a piece, so that the command that fills it seldom makes it grow.
+        let room = PIECE + (8 << 10);
+        let mut piece = Vec::with_capacity(room);
         loop {
             let seq = reader.next_seq();
             let Some(bytes) = reader.next_command(last)? else {
@@ -140,17 +170,43 @@ impl Replay {
             self.known.note_command(&frame);
             self.exchange.apply(seq, &frame, &mut self.scratch);
             for event in self.scratch.frames() {
-                self.events.feed(event.bytes())?;
+                piece.extend_from_slice(event.bytes());
                 self.known
                     .note_event(&event.frame().expect("the exchange writes whole events"));
+            }
+            if piece.len() >= PIECE {
+                let full = std::mem::replace(&mut piece, Vec::with_capacity(room));
+                if pieces.send(full).is_err() {
+                    // Comparing has ended with an error, which is the verdict.
+                    return Ok(());
+                }
             }
             if seq.0.is_multiple_of(1 << 16) {
                 progress(seq, last);
             }
         }
+        // Refused only when comparing has ended with an error.
+        let _ = pieces.send(piece);
         progress(last, last);
         Ok(())
     }
+}
+
+/// Hands events, which come back to back, to the event journal.
+fn compare(
+    mut events: EventRecovery,
+    pieces: &Receiver<Vec<u8>>,
+) -> Result<(EventJournal, EventRecovered), Failure> {
+    for piece in pieces {
+        let mut rest = piece.as_slice();
+        while !rest.is_empty() {
+            let length = Frame::peek_len(rest).ok().flatten();
+            let (event, after) = rest.split_at(length.expect("the exchange writes whole events"));
+            events.feed(event)?;
+            rest = after;
+        }
+    }
+    Ok(events.finish()?)
 }
 
 /// A journaled frame, viewed.

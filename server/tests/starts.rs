@@ -120,6 +120,8 @@ fn a_folder_in_use_is_named() {
         Exit::CannotCreate,
         &["in use", &folder.display().to_string()],
     );
+    // Its threads would else work on in a folder that is gone, and end the process.
+    venue.server.stop().expect("it stops");
 }
 
 #[test]

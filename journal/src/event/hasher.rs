@@ -46,12 +46,21 @@ impl EventHasher {
 
     /// Adds the next event and leaves closing the epoch to the caller.
     pub(crate) fn add(&mut self, frame: &[u8]) {
-        if self.length + frame.len() > GATHERED {
+        self.add_run(frame);
+    }
+
+    /// Adds whole events that lie back to back, all of one epoch, and leaves closing the epoch to the caller.
+    pub(crate) fn add_run(&mut self, run: &[u8]) {
+        if self.length + run.len() > GATHERED {
             self.state.update(&self.gathered[..self.length]);
             self.length = 0;
         }
-        self.gathered[self.length..self.length + frame.len()].copy_from_slice(frame);
-        self.length += frame.len();
+        if run.len() > GATHERED {
+            self.state.update(run);
+        } else {
+            self.gathered[self.length..self.length + run.len()].copy_from_slice(run);
+            self.length += run.len();
+        }
     }
 
     /// Ends the epoch and returns the chain value after it.

@@ -6,11 +6,17 @@ use crate::pool::{SegmentPool, lock};
 use crate::storage::StorageFile;
 use crate::{Error, Seq};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// How far ahead of the writer pages are made writable, bytes.
-const AHEAD: u64 = 4 << 20;
+/// How far ahead of the writer pages are made writable, bytes: 30 ms of the fastest flow, so that a helper that
+/// waits for a core does not make the writer fault.
+const AHEAD: u64 = 16 << 20;
+/// Pages are made writable when at least so many bytes of them are due.
+const STEP: u64 = 1 << 20;
+/// Finished pages begin to be written when there are at least so many bytes of them.
+const WRITE_STEP: u64 = 256 << 10;
 
 /// Up to where the event journal is whole: a byte position counted over all segments, always at the end of a
 /// command. The writer stores it, readers load it. It has two cache lines to itself.
@@ -112,16 +118,29 @@ impl LiveSegments {
 
     /// Makes pages from `from` up to `to` writable, as far as they lie in segments being written.
     fn populate(&self, from: u64, to: u64) {
-        let maps: Vec<(Arc<Map>, u64)> = lock(&self.segments)
+        self.each_part(from, to, |_, map, part| {
+            let page = part.start / PAGE * PAGE;
+            map.populate(page..part.end);
+        });
+    }
+
+    /// Begins to write the bytes from `from` up to `to`, as far as they lie in segments being written.
+    fn begin_writing(&self, from: u64, to: u64) {
+        self.each_part(from, to, |file, _, part| {
+            file.begin_writing(wide(part.start)..wide(part.end))
+        });
+    }
+
+    fn each_part(&self, from: u64, to: u64, mut act: impl FnMut(&dyn StorageFile, &Map, Range<usize>)) {
+        let parts: Vec<_> = lock(&self.segments)
             .iter()
-            .map(|live| (Arc::clone(&live.map), live.base))
+            .map(|live| (Arc::clone(&live.file), Arc::clone(&live.map), live.base))
             .collect();
-        for (map, base) in maps {
+        for (file, map, base) in parts {
             let end = base + wide(map.length());
             let (first, last) = (from.clamp(base, end), to.clamp(base, end));
             if first < last {
-                let page = narrow(first - base) / PAGE * PAGE;
-                map.populate(page..narrow(last - base));
+                act(&*file, &map, narrow(first - base)..narrow(last - base));
             }
         }
     }
@@ -134,6 +153,8 @@ pub struct EventKeeper {
     position: Arc<EventPosition>,
     live: Arc<LiveSegments>,
     populated: u64,
+    /// Up to here pages have begun to be written.
+    begun: u64,
 }
 
 impl EventKeeper {
@@ -143,6 +164,7 @@ impl EventKeeper {
             position,
             live,
             populated: 0,
+            begun: 0,
         }
     }
 
@@ -155,27 +177,38 @@ impl EventKeeper {
     /// # Errors
     /// [`Error::Io`] of a sync, or of preparing: fatal.
     pub fn keep(&mut self) -> Result<(), Error> {
-        self.prepare_ahead()?;
-        let page = wide(PAGE);
-        self.live.sync_to(self.position.load() / page * page)
+        self.run_ahead();
+        match self.pool.prepare() {
+            Ok(_) | Err(Error::NoSpace { .. }) => {}
+            Err(other) => return Err(other),
+        }
+        self.sync()
     }
 
-    /// The first half of [`EventKeeper::keep`]: everything but the sync.
-    ///
-    /// # Errors
-    /// [`Error::Io`] of preparing: fatal.
-    pub fn prepare_ahead(&mut self) -> Result<(), Error> {
+    /// The part of [`EventKeeper::keep`] that never waits for the disk, to be called every few milliseconds: makes
+    /// the next pages writable and begins to write the finished ones. Written as they come they leave the disk to
+    /// the command journal; gathered for half a second they keep its syncs waiting for tens of milliseconds.
+    pub fn run_ahead(&mut self) {
         let position = self.position.load();
         let to = position + AHEAD;
-        // In steps of a quarter, so that most calls do nothing.
-        if to >= self.populated + AHEAD / 4 {
+        if to >= self.populated + STEP {
             self.live.populate(self.populated.max(position), to);
             self.populated = to;
         }
-        match self.pool.prepare() {
-            Ok(_) | Err(Error::NoSpace { .. }) => Ok(()),
-            Err(other) => Err(other),
+        let finished = position / wide(PAGE) * wide(PAGE);
+        if finished >= self.begun + WRITE_STEP {
+            self.live.begin_writing(self.begun, finished);
+            self.begun = finished;
         }
+    }
+
+    /// The last part of [`EventKeeper::keep`]: syncs the pages that the writer has left.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: fatal.
+    pub fn sync(&self) -> Result<(), Error> {
+        let page = wide(PAGE);
+        self.live.sync_to(self.position.load() / page * page)
     }
 
     /// Position up to which all events are on the disk, bytes over all segments.

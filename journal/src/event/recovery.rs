@@ -97,6 +97,7 @@ impl UnrecoveredEvents {
         position.store(found.end_position());
         Ok(EventsAtRest {
             report: found.report(),
+            hasher: found.scan.hasher.clone(),
             storage,
             position,
         })
@@ -328,6 +329,7 @@ pub struct EventsAtRest {
     storage: Arc<dyn Storage>,
     position: Arc<EventPosition>,
     report: EventReport,
+    hasher: EventHasher,
 }
 
 impl EventsAtRest {
@@ -335,6 +337,12 @@ impl EventsAtRest {
     #[must_use]
     pub fn report(&self) -> EventReport {
         self.report
+    }
+
+    /// The hasher after the last event, to go on with those that are missing.
+    #[must_use]
+    pub fn hasher(&self) -> EventHasher {
+        self.hasher.clone()
     }
 
     /// A reader that stands before the first event and ends after the last whole command.

@@ -1,4 +1,8 @@
 //! Which part of an event journal's bytes is whole: reads, decides, changes nothing.
+//!
+//! # Cost
+//! One pass over the bytes: order, lengths and CRC32C on the caller's thread, the chain (SHA-256, half of the work) on
+//! a second one, some epochs behind.
 
 use super::hasher::EventHasher;
 use super::layout::{
@@ -10,6 +14,10 @@ use crate::checksum::Crc32c;
 use crate::frame::{cursor_of, is_last_event};
 use crate::names::{Kind, segment_name};
 use crate::{ChainHash, Error, EventCursor, JournalId, SegmentNumber, Seq};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Epochs that may wait for their hash.
+const WAITING: usize = 64;
 
 /// One segment file, as it was found.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +59,27 @@ pub(crate) struct Walker<'a> {
 #[derive(Clone, Copy, Debug)]
 struct CheckedCommand {
     first: Place,
+    events: u64,
     /// After its check and, where one is due, the epoch record.
     after: Place,
     epoch: Option<EpochRecord>,
+}
+
+/// The events of an epoch, or of the open one, on their way to the chain.
+#[derive(Debug, Default)]
+struct Epoch<'a> {
+    /// Bytes of events, back to back in each.
+    runs: Vec<&'a [u8]>,
+    events: u64,
+    closing: Option<Closing<'a>>,
+}
+
+/// What stands at the end of an epoch, and where.
+#[derive(Debug)]
+struct Closing<'a> {
+    record: EpochRecord,
+    file: &'a str,
+    after: usize,
 }
 
 /// Reads all segments.
@@ -87,15 +113,16 @@ pub(crate) fn scan(views: &[EventView<'_>], id: JournalId, fresh_size: u64) -> R
             return Err(Error::corrupt(views[0].name, (0, Seq(1)), what));
         }
         scan.id = Some(header.id);
-        let mut at = Place {
-            view: 0,
-            offset: records_at(views[0].bytes.len()),
-        };
-        while let Some(command) = walker.command(at, scan.last_seq.next()) {
-            scan.take(&walker, &command)?;
-            at = command.after;
-        }
-        scan.end = Some(at);
+        let (epochs, waiting) = sync_channel(WAITING);
+        let hasher = scan.hasher.clone();
+        let (walked, hashed) = std::thread::scope(|scope| {
+            let hashing = scope.spawn(move || hash(hasher, &waiting));
+            let walked = scan.walk(&walker, epochs);
+            (walked, hashing.join())
+        });
+        // What the chain says is said of an earlier place than where the walk went on to.
+        scan.hasher = hashed.expect("hashing ends with a verdict")?;
+        walked?;
     }
     scan.surviving = walker.surviving_after(scan.end).max(scan.last_seq);
     Ok(scan)
@@ -155,48 +182,73 @@ fn check_headers(
     Ok(headers)
 }
 
+/// Hashes epochs as they come and compares the chain where one is closed; the open one's hasher is left.
+fn hash(mut hasher: EventHasher, epochs: &Receiver<Epoch<'_>>) -> Result<EventHasher, Error> {
+    for epoch in epochs {
+        epoch.runs.iter().for_each(|run| hasher.add_run(run));
+        let Some(Closing { record, file, after }) = epoch.closing else {
+            continue;
+        };
+        let there = (hasher.close_epoch(), epoch.events);
+        if (record.chain, record.events) != there {
+            let what = format!(
+                "the epoch's chain is {}, its events give {}",
+                record.chain, there.0
+            );
+            return Err(Error::corrupt(file, (wide(after), record.last_seq), what));
+        }
+    }
+    Ok(hasher)
+}
+
 impl EventScan {
-    /// Adds a command whose check holds.
-    fn take(&mut self, walker: &Walker<'_>, command: &CheckedCommand) -> Result<(), Error> {
-        let seq = self.last_seq.next();
-        walker.check_chain(command, (seq, self.hasher.chain()))?;
-        if starts_epoch(seq) {
-            let first = command.first;
-            if let EventHeaderState::Valid(header) = walker.headers[first.view] {
-                let slot = narrow(epoch_of(seq) - header.first_epoch());
-                self.epochs.push((first.view, slot, first.offset));
-            }
-        }
-        let (mut at, mut due) = (command.first, EventCursor { seq, index: 0 });
+    /// Goes through all commands whose check holds, from the first segment's start, and hands their epochs on to be
+    /// hashed.
+    fn walk<'a>(&mut self, walker: &Walker<'a>, epochs: SyncSender<Epoch<'a>>) -> Result<(), Error> {
+        let mut chain = self.hasher.chain();
+        let mut epoch = Epoch::default();
+        let mut at = Place {
+            view: 0,
+            offset: records_at(walker.views[0].bytes.len()),
+        };
         loop {
-            let event = walker
-                .place_of_event(at, due)
-                .and_then(|place| walker.record(place));
-            let Some((Record::Event(frame), next)) = event else {
-                unreachable!("the command was walked before, up to its last event")
-            };
-            self.hasher.add(frame);
-            self.epoch_events += 1;
-            if is_last_event(frame) {
+            let (seq, before) = (self.last_seq.next(), epoch.runs.len());
+            let Some(command) = walker.command(at, seq, &mut epoch.runs) else {
+                epoch.runs.truncate(before);
                 break;
+            };
+            walker.check_chain(&command, (seq, chain))?;
+            self.note_epoch(walker, &command, seq);
+            epoch.events += command.events;
+            (self.last_seq, at) = (seq, command.after);
+            if let Some(record) = command.epoch {
+                chain = record.chain;
+                epoch.closing = Some(Closing {
+                    record,
+                    file: walker.views[at.view].name,
+                    after: at.offset,
+                });
+                if epochs.send(std::mem::take(&mut epoch)).is_err() {
+                    // The chain was found broken: what follows does not matter.
+                    return Ok(());
+                }
             }
-            due.index += 1;
-            at = next;
         }
-        if let Some(epoch) = command.epoch {
-            let there = (self.hasher.close_epoch(), self.epoch_events);
-            if (epoch.chain, epoch.events) != there {
-                let what = format!(
-                    "the epoch's chain is {}, its events give {}",
-                    epoch.chain, there.0
-                );
-                let file = walker.views[command.after.view].name;
-                return Err(Error::corrupt(file, (wide(command.after.offset), seq), what));
-            }
-            self.epoch_events = 0;
-        }
-        self.last_seq = seq;
+        (self.epoch_events, self.end) = (epoch.events, Some(at));
+        // Refused only when the chain was found broken, which is then the verdict.
+        let _ = epochs.send(epoch);
         Ok(())
+    }
+
+    /// Notes where an epoch starts, for the table of its segment.
+    fn note_epoch(&mut self, walker: &Walker<'_>, command: &CheckedCommand, seq: Seq) {
+        let first = command.first;
+        if starts_epoch(seq)
+            && let EventHeaderState::Valid(header) = walker.headers[first.view]
+        {
+            let slot = narrow(epoch_of(seq) - header.first_epoch());
+            self.epochs.push((first.view, slot, first.offset));
+        }
     }
 }
 
@@ -229,31 +281,15 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// The command `seq` at a place, if all its events, its check and the epoch record due are whole.
-    fn command(&self, at: Place, seq: Seq) -> Option<CheckedCommand> {
-        let mut due = EventCursor { seq, index: 0 };
-        let first = self.place_of_event(at, due)?;
-        let mut sum = Crc32c::new();
-        let mut at = first;
-        loop {
-            at = self.place_of_event(at, due)?;
-            let (Record::Event(frame), next) = self.record(at)? else {
-                return None;
-            };
-            if cursor_of(frame) != due {
-                return None;
-            }
-            sum.update(frame);
-            at = next;
-            if is_last_event(frame) {
-                break;
-            }
-            due.index = due.index.checked_add(1)?;
-        }
+    /// The command `seq` at a place, if all its events, its check and the epoch record due are whole; its events'
+    /// bytes are added to `runs`.
+    fn command(&self, at: Place, seq: Seq, runs: &mut Vec<&'a [u8]>) -> Option<CheckedCommand> {
+        let first = self.place_of_event(at, EventCursor { seq, index: 0 })?;
+        let (sum, events, at) = self.events(first, seq, runs)?;
         let (Record::Check(check), mut after) = self.record(at)? else {
             return None;
         };
-        if check != sum.value() {
+        if check != sum {
             return None;
         }
         let mut epoch = None;
@@ -266,7 +302,43 @@ impl<'a> Walker<'a> {
             }
             (epoch, after) = (Some(record), next);
         }
-        Some(CheckedCommand { first, after, epoch })
+        Some(CheckedCommand {
+            first,
+            events,
+            after,
+            epoch,
+        })
+    }
+
+    /// The events of a command that begins at a place: their sum, their number, and the place after them.
+    fn events(&self, first: Place, seq: Seq, runs: &mut Vec<&'a [u8]>) -> Option<(u32, u64, Place)> {
+        let (mut sum, mut due) = (Crc32c::new(), EventCursor { seq, index: 0 });
+        let (mut begins, mut at) = (first, first);
+        let mut add = |from: Place, to: Place| {
+            let run = &self.views[from.view].bytes[from.offset..to.offset];
+            sum.update(run);
+            runs.push(run);
+        };
+        loop {
+            let place = self.place_of_event(at, due)?;
+            if place.view != begins.view {
+                add(begins, at);
+                begins = place;
+            }
+            let (Record::Event(frame), next) = self.record(place)? else {
+                return None;
+            };
+            if cursor_of(frame) != due {
+                return None;
+            }
+            at = next;
+            if is_last_event(frame) {
+                break;
+            }
+            due.index = due.index.checked_add(1)?;
+        }
+        add(begins, at);
+        Some((sum.value(), u64::from(due.index) + 1, at))
     }
 
     /// Segments that begin within or before a command carry the chain of the epochs closed before it.
@@ -289,7 +361,7 @@ impl<'a> Walker<'a> {
     /// missing says nothing of those after it. Only starts of epochs and segments can be found without reading
     /// what is before them. A torn page makes no false witness: order, lengths and the check must all agree.
     fn surviving_after(&self, end: Option<Place>) -> Seq {
-        let mut surviving = Seq::ZERO;
+        let (mut surviving, mut runs) = (Seq::ZERO, Vec::new());
         let mut reached = end;
         for view in end.map_or(0, |end| end.view)..self.views.len() {
             let EventHeaderState::Valid(header) = self.headers[view] else {
@@ -299,7 +371,8 @@ impl<'a> Walker<'a> {
                 if reached.is_some_and(|reached| at < reached) {
                     continue;
                 }
-                while let Some(command) = self.command(at, seq) {
+                while let Some(command) = self.command(at, seq, &mut runs) {
+                    runs.clear();
                     surviving = surviving.max(seq);
                     at = command.after;
                     seq = seq.next();

@@ -8,7 +8,7 @@ use crate::recovery::frame_of;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use xq_engine::{Events, Exchange};
-use xq_journal::{CommandReader, EventHasher, EventReader, Verify as Level};
+use xq_journal::{CommandReader, EventCursor, EventHasher, EventReader, Verify as Level};
 use xq_protocol::{AssetId, Seq};
 
 /// Verifies the journals of a stopped exchange.
@@ -65,7 +65,7 @@ fn execute(found: &AtRest) -> Result<Executed, Ended> {
     let mut scratch = Events::new();
     let mut done = Executed {
         exchange: Exchange::new(),
-        hasher: EventHasher::new(found.id),
+        hasher: found.events.hasher(),
         compared: 0,
         missing: 0,
     };
@@ -76,7 +76,10 @@ fn execute(found: &AtRest) -> Result<Executed, Ended> {
         };
         done.exchange.apply(seq, &frame_of(bytes, seq)?, &mut scratch);
         for event in scratch.frames() {
-            done.compare(&mut events, event.bytes(), seq)?;
+            let place = events.cursor();
+            if done.compare(&mut events, event.bytes())? == Compared::Differs {
+                return Err(differs(found, seq, place)?.into());
+            }
         }
         if seq.0.is_multiple_of(1 << 14) {
             show(&bar, seq, last);
@@ -90,23 +93,42 @@ fn execute(found: &AtRest) -> Result<Executed, Ended> {
     Ok(done)
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compared {
+    Equal,
+    Missing,
+    Differs,
+}
+
 impl Executed {
-    fn compare(&mut self, events: &mut EventReader, again: &[u8], seq: Seq) -> Result<(), Ended> {
-        self.hasher.update(again);
-        let place = events.cursor();
+    /// What is there was hashed when its chain was verified: only what is missing is hashed here.
+    fn compare(&mut self, events: &mut EventReader, again: &[u8]) -> Result<Compared, Ended> {
         match events.next_event()? {
-            None => self.missing += 1,
-            Some(there) if there == again => self.compared += 1,
-            Some(_) => {
-                let failure = Failure::Divergence(format!(
-                    "command {seq} gives another event at {place} than the journal has; event hash so far {}",
-                    self.hasher.hash()
-                ));
-                return Err(failure.into());
+            None => {
+                self.hasher.update(again);
+                self.missing += 1;
+                Ok(Compared::Missing)
             }
+            Some(there) if there == again => {
+                self.compared += 1;
+                Ok(Compared::Equal)
+            }
+            Some(_) => Ok(Compared::Differs),
         }
-        Ok(())
     }
+}
+
+/// Says where two executions differ, with the hash of all events before.
+fn differs(found: &AtRest, seq: Seq, place: EventCursor) -> Result<Failure, Ended> {
+    let (mut before, mut hasher) = (found.events.reader()?, EventHasher::new(found.id));
+    while before.cursor() < place {
+        let Some(event) = before.next_event()? else { break };
+        hasher.update(event);
+    }
+    Ok(Failure::Divergence(format!(
+        "command {seq} gives another event at {place} than the journal has; event hash before it {}",
+        hasher.hash()
+    )))
 }
 
 /// Sums every asset over all places; each must come to zero.
