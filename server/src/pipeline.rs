@@ -50,6 +50,16 @@ impl Default for PipelineConfig {
     }
 }
 
+impl PipelineConfig {
+    /// Says whether the cores are there, before anything is done.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`], naming the core.
+    pub fn check(&self) -> Result<(), Failure> {
+        cores(self).map(|_| ())
+    }
+}
+
 /// The running pipeline. A thread of it that fails ends the process with its exit code. Its threads run until
 /// [`Pipeline::stop`]; dropping it does not end them.
 #[must_use = "its threads run until it is stopped"]

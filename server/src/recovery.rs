@@ -84,11 +84,7 @@ pub fn recover(
     let known_id = journals.commands.expected_id.or_else(|| journal_id_of(&storage));
     let fresh_id = match known_id {
         Some(id) => id,
-        // New, or unreadable: what is wrong with it is said before its events seem to be another journal's.
-        None => {
-            unrecovered.inspect(&[])?;
-            draw_id()?
-        }
+        None => name_of_begun(&storage, &unrecovered)?,
     };
     let events = UnrecoveredEvents::open(Arc::clone(&storage), journals.events.clone(), fresh_id)?;
     let witness = events.witness();
@@ -190,6 +186,17 @@ pub fn journal_id_of(storage: &Arc<dyn Storage>) -> Option<JournalId> {
     match frame.command() {
         Ok(Command::Genesis(genesis)) => Some(genesis.journal_id),
         Ok(_) | Err(_) => None,
+    }
+}
+
+/// The name of a journal without a first command: the one that a start gave it which ended before its Genesis was
+/// durable, else a new one. Drawing another would make the segments of that start another journal's, for ever.
+fn name_of_begun(storage: &Arc<dyn Storage>, commands: &UnrecoveredJournal) -> Result<JournalId, Failure> {
+    // What is wrong with an unreadable journal is said before its events seem to be another journal's.
+    let found = commands.inspect(&[])?;
+    match found.id {
+        Some(id) => Ok(id),
+        None => UnrecoveredEvents::begun_as(storage)?.map_or_else(draw_id, Ok),
     }
 }
 

@@ -34,8 +34,13 @@ impl Server {
     pub fn start(config: &Config, leap: ClockLeap, progress: Progress<'_>) -> Result<Server, Failure> {
         let clock = SteadyClock::start();
         let guests = opening::guests(&config.participants)?;
-        // A port that is taken is found before a journal is touched.
+        // A port that is taken, or a core that is not there, is found before a journal is touched.
         UdpSocket::bind(config.listen()).map_err(|source| cannot_listen(config.listen(), source))?;
+        let bell = Arc::new(Notify::new());
+        let rung = Arc::clone(&bell);
+        let bells: Vec<Bell> = vec![Arc::new(move || rung.notify_one())];
+        let threads = PipelineConfig::of(config, bells);
+        threads.check()?;
         let recovered = recover(&Journals::of(config), &clock, leap, progress)?;
         let last = recovered.last_seq();
         let first = opening::commands(
@@ -45,10 +50,7 @@ impl Server {
             (recovered.journal_id(), clock.now()),
         )?;
         let report = recovered.report.clone();
-        let bell = Arc::new(Notify::new());
-        let rung = Arc::clone(&bell);
-        let bells: Vec<Bell> = vec![Arc::new(move || rung.notify_one())];
-        let mut pipeline = Pipeline::start(&PipelineConfig::of(config, bells), recovered)?;
+        let mut pipeline = Pipeline::start(&threads, recovered)?;
         let opened = open(&pipeline, last, &first).and_then(|()| {
             pipeline.tick_every(Duration::from_millis(config.threads.tick_interval_ms), clock)?;
             let borders = Borders {

@@ -2,7 +2,9 @@
 
 use super::hasher::EventHasher;
 use super::keeper::EventPosition;
-use super::layout::{EPOCH_COMMANDS, EventHeaderState, EventSegmentHeader, records_at, slot_at, table_slots};
+use super::layout::{
+    EPOCH_COMMANDS, EventHeaderState, EventSegmentHeader, HEADER, records_at, slot_at, table_slots,
+};
 use super::reader::EventReader;
 use super::scan::{EventScan, EventView, scan};
 use super::writer::{EventJournal, Standing, first_header};
@@ -83,7 +85,37 @@ impl UnrecoveredEvents {
         Self::open_as(storage, settings, (id, Access::Mapped))
     }
 
-    /// The same for readers, who cannot recover: for `verify`, `dump`, `explain` beside a stopped exchange.
+    /// The journal that the event segments there belong to, by the first header that holds; none when no header does.
+    /// For a first start that ended between its first event segment and its first command: its name is kept.
+    ///
+    /// # Errors
+    /// [`Error::Stray`], [`Error::NewerVersion`], [`Error::Io`].
+    pub fn begun_as(storage: &Arc<dyn Storage>) -> Result<Option<JournalId>, Error> {
+        let names = storage
+            .list()
+            .map_err(|e| Error::io(storage.place(), "listing", (0, Seq::ZERO), e))?;
+        for number in survey(Kind::Event, SegmentNumber::FIRST, &names)?.segments {
+            let name = segment_name(Kind::Event, number);
+            let file = storage.open(&name, Access::ReadOnly);
+            let map = file
+                .and_then(|file| {
+                    if file.size()? == 0 {
+                        Ok(None)
+                    } else {
+                        file.map().map(Some)
+                    }
+                })
+                .map_err(|e| Error::io(&name, "mapping", (0, Seq::ZERO), e))?;
+            let Some(map) = map else { continue };
+            let head = map.bytes(0..map.length().min(HEADER));
+            if let EventHeaderState::Valid(header) = EventSegmentHeader::read(&name, head)? {
+                return Ok(Some(header.id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// As [`UnrecoveredEvents::open`], for readers, who cannot recover: for `verify`, `dump`, `explain` beside a stopped exchange.
     ///
     /// # Errors
     /// As [`UnrecoveredEvents::open`].
