@@ -157,7 +157,7 @@ impl UnrecoveredJournal {
     /// them no batch is valid, and zeroing some of them makes none valid, so whoever recovers next decides the same.
     ///
     /// # Errors
-    /// Everything that recovery refuses; [`Error::Io`] of cutting.
+    /// Everything that recovery refuses; [`Error::Io`] of cutting and of syncing.
     pub fn recover(
         self,
         witnesses: &[Witness],
@@ -167,6 +167,7 @@ impl UnrecoveredJournal {
         for cut in &scan.cuts {
             self.erase(cut, scan.last_seq)?;
         }
+        self.sync_found(&scan)?;
         let report = CommandReport::of(&scan);
         let fresh = Shape {
             id: self.settings.expected_id.unwrap_or(fresh_id),
@@ -224,6 +225,25 @@ impl UnrecoveredJournal {
             at += wide(length);
         }
         file.sync().map_err(io)
+    }
+
+    /// Syncs what was found. A process that was killed between a write and its sync leaves an intact batch that only
+    /// the page cache has, and from here on it is called durable. It is the last batch, since one is synced before
+    /// the next is written.
+    fn sync_found(&self, scan: &Scan) -> Result<(), Error> {
+        let Some(last) = scan.segments.last() else {
+            return Ok(());
+        };
+        let name = segment_name(Kind::Command, last.number);
+        let file = self.storage.open(&name, Access::Direct);
+        file.and_then(|file| file.sync()).map_err(|e| {
+            Error::io(
+                &name,
+                "syncing what was found",
+                (last.end, last.last_seq.next()),
+                e,
+            )
+        })
     }
 
     fn into_writer(self, scan: &Scan, shape: Shape) -> Result<CommandJournal, Error> {
