@@ -63,6 +63,9 @@ pub enum Failure {
     /// A journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The disk is full, and the exchange can neither be opened nor closed in good order.
+    #[error("disk full: {0}")]
+    DiskFull(&'static str),
     /// Two executions differ.
     #[error("divergence: {0}")]
     Divergence(String),
@@ -79,6 +82,7 @@ impl Failure {
             Failure::Clock(_) => Exit::ClockRefused,
             Failure::CannotCreate { .. } => Exit::CannotCreate,
             Failure::Journal(error) => exit_of_journal(error),
+            Failure::DiskFull(_) => Exit::DiskFull,
             Failure::Divergence(_) | Failure::Broken(_) => Exit::Divergence,
         }
     }

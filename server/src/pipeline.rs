@@ -146,6 +146,7 @@ impl Pipeline {
         let publisher = Publisher {
             journal: recovered.events,
             poller: event_poller,
+            gauges: Arc::clone(&gauges),
             durable: durable.clone(),
             bells: config.bells.clone(),
             waiter: waiter(to_publisher),
