@@ -27,7 +27,7 @@ exits! {
     Usage = 64,
     /// A journal is corrupt, incomplete or another's; nothing was changed.
     JournalCorrupt = 65,
-    /// Executing the commands again gives other events: `xq verify` must run before it serves again.
+    /// Executing the commands again gives other events, now or before: only after `xq verify` succeeded it serves again.
     Divergence = 70,
     /// The clock lies before the last journaled time, or more than a day after it.
     ClockRefused = 71,
@@ -41,6 +41,8 @@ exits! {
     NewerJournal = 76,
     /// The configuration is wrong, or asks for what the journal forbids.
     Configuration = 78,
+    /// A thread of the exchange ended that should not have: a fault of the program, of which the journals know nothing.
+    Broken = 79,
 }
 
 /// Why the exchange cannot start, or cannot go on.
@@ -69,6 +71,17 @@ pub enum Failure {
     /// Two executions differ.
     #[error("divergence: {0}")]
     Divergence(String),
+    /// Two executions differed before, and nobody has verified the journals since.
+    #[error(
+        "journal folder {folder}: {file} stands there since a divergence, and says which: `xq verify` must succeed \
+         before it serves again"
+    )]
+    LockedOut {
+        /// The folder.
+        folder: String,
+        /// The file that tells what differed.
+        file: &'static str,
+    },
     /// A thread of the pipeline ended that should not have.
     #[error("{0}")]
     Broken(String),
@@ -83,7 +96,8 @@ impl Failure {
             Failure::CannotCreate { .. } => Exit::CannotCreate,
             Failure::Journal(error) => exit_of_journal(error),
             Failure::DiskFull(_) => Exit::DiskFull,
-            Failure::Divergence(_) | Failure::Broken(_) => Exit::Divergence,
+            Failure::Divergence(_) | Failure::LockedOut { .. } => Exit::Divergence,
+            Failure::Broken(_) => Exit::Broken,
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::clock::{ClockLeap, SteadyClock};
 use crate::exit::Failure;
 use crate::known::Known;
+use crate::lockout;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,22 +72,33 @@ pub type Progress<'a> = &'a mut dyn FnMut(Seq, Seq);
 /// events that the commands already there give.
 ///
 /// # Errors
-/// A folder in use, corrupt journals, a clock that cannot be right, two executions that differ.
+/// A folder in use or locked out, corrupt journals, a clock that cannot be right, two executions that differ.
 pub fn recover(
     journals: &Journals,
     clock: &SteadyClock,
     leap: ClockLeap,
     progress: Progress<'_>,
 ) -> Result<Recovered, Failure> {
-    let started = Instant::now();
     let storage = lock_folder(&journals.folder)?;
-    let unrecovered = UnrecoveredJournal::open(Arc::clone(&storage), journals.commands.clone())?;
-    let known_id = journals.commands.expected_id.or_else(|| journal_id_of(&storage));
+    lockout::check(&storage)?;
+    let recovered = recover_locked(&storage, journals, (clock, leap), progress);
+    recovered.inspect_err(|failure| lockout::leave(&storage, failure))
+}
+
+fn recover_locked(
+    storage: &Arc<dyn Storage>,
+    journals: &Journals,
+    (clock, leap): (&SteadyClock, ClockLeap),
+    progress: Progress<'_>,
+) -> Result<Recovered, Failure> {
+    let started = Instant::now();
+    let unrecovered = UnrecoveredJournal::open(Arc::clone(storage), journals.commands.clone())?;
+    let known_id = journals.commands.expected_id.or_else(|| journal_id_of(storage));
     let fresh_id = match known_id {
         Some(id) => id,
-        None => name_of_begun(&storage, &unrecovered)?,
+        None => name_of_begun(storage, &unrecovered)?,
     };
-    let events = UnrecoveredEvents::open(Arc::clone(&storage), journals.events.clone(), fresh_id)?;
+    let events = UnrecoveredEvents::open(Arc::clone(storage), journals.events.clone(), fresh_id)?;
     let witness = events.witness();
     let (commands, found) = unrecovered.recover(witness.as_slice(), fresh_id)?;
     clock.check(Nanos(found.last_time_ns), leap)?;
@@ -96,7 +108,7 @@ pub fn recover(
         events: events.recover()?,
         known: Known::default(),
     };
-    replay.run(&storage, found.last_seq, progress)?;
+    replay.run(storage, found.last_seq, progress)?;
     let (events, done) = replay.events.finish()?;
     let report = Report {
         commands: found,
@@ -105,7 +117,7 @@ pub fn recover(
         took: started.elapsed(),
     };
     Ok(Recovered {
-        storage,
+        storage: Arc::clone(storage),
         commands,
         events,
         exchange: replay.exchange,

@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use support::venue::{Site, Venue};
-use xq_journal::{Append, FileStorage, Storage, UnrecoveredJournal};
+use xq_journal::{Append, FileStorage, Storage, UnrecoveredEvents, UnrecoveredJournal};
 use xq_protocol::{CommandFrame, Header, Nanos, Seq, Tick};
-use xq_server::{Exit, Journals, journal_id_of, wall_now};
+use xq_server::{ClockLeap, Exit, Journals, Server, journal_id_of, wall_now};
 
 const XQ: &str = env!("CARGO_BIN_EXE_xq");
 
@@ -95,4 +96,78 @@ fn beside_a_running_exchange_the_tail_is_not_judged_and_only_what_is_durable_is_
         said(&dumped)
     );
     assert_ended(&xq(&site, "verify"), Exit::JournalCorrupt);
+}
+
+fn event_files(site: &Site) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(site.journals()).expect("lists");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let is_event = |path: &PathBuf| path.to_string_lossy().contains("/event-");
+    paths.filter(is_event).collect()
+}
+
+/// Writes the event journal anew, all its checks right, with another time in its last event.
+fn alter_last_event(site: &Site) {
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(&site.journals()).expect("nobody writes"));
+    let id = journal_id_of(&storage).expect("it was begun");
+    let settings = Journals::of(&site.config()).events;
+    let found = UnrecoveredEvents::open_to_read(Arc::clone(&storage), settings.clone(), id);
+    let mut reader = found
+        .and_then(|found| found.reader())
+        .expect("the journal is whole");
+    let mut events = Vec::new();
+    while let Some(event) = reader.next_event().expect("the journal is whole") {
+        events.push(event.to_vec());
+    }
+    drop(reader);
+    event_files(site)
+        .iter()
+        .for_each(|path| std::fs::remove_file(path).expect("it is there"));
+    events.last_mut().expect("some events")[16] ^= 1;
+    let recovery = UnrecoveredEvents::open(storage, settings, id).and_then(UnrecoveredEvents::recover);
+    let (mut journal, _) = recovery
+        .expect("nothing is there")
+        .finish()
+        .expect("nothing is there");
+    for event in &events {
+        journal.append(event).expect("there is room");
+    }
+    journal.sync().expect("there is room");
+}
+
+#[test]
+fn after_a_divergence_it_serves_again_only_once_verify_succeeded() {
+    let site = stopped();
+    let right: Vec<_> = event_files(&site)
+        .into_iter()
+        .map(|path| (std::fs::read(&path).expect("a segment"), path))
+        .collect();
+    alter_last_event(&site);
+    let start = || match Server::start(&site.config(), ClockLeap::Refuse, &mut |_, _| {}) {
+        Ok(server) => server.stop().map(|_| None).expect("it stops"),
+        Err(failure) => Some((failure.exit(), failure.to_string())),
+    };
+    let mark = site.journals().join("diverged.txt");
+    let (exit, first) = start().expect("two executions differ");
+    assert_eq!(exit, Exit::Divergence, "{first}");
+    let told = std::fs::read_to_string(&mark).expect("it is locked out");
+    assert_eq!(told.trim_end(), first);
+    assert_ended(&xq(&site, "verify"), Exit::Divergence);
+
+    // The journals are right again, and nobody has verified it.
+    for path in event_files(&site) {
+        std::fs::remove_file(path).expect("it is there");
+    }
+    for (bytes, path) in right {
+        std::fs::write(path, bytes).expect("it can be written");
+    }
+    let (exit, refused) = start().expect("locked out");
+    assert_eq!(exit, Exit::Divergence);
+    assert!(
+        refused.contains("diverged.txt") && refused.contains("xq verify"),
+        "{refused}"
+    );
+    let verified = xq(&site, "verify");
+    assert_ended(&verified, Exit::Done);
+    assert!(said(&verified).contains("lifted") && !mark.exists());
+    assert_eq!(start(), None);
 }

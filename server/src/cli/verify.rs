@@ -4,6 +4,7 @@ use super::Ended;
 use super::at_rest::{AtRest, Beside, Folder};
 use super::serve::{progress_bar, show};
 use crate::exit::{Exit, Failure};
+use crate::lockout;
 use crate::recovery::frame_of;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +51,9 @@ impl Verify {
         );
         println!("event hash     {}", executed.hasher.hash());
         trial_balance(&executed.exchange)?;
+        if lockout::lift(&found.storage)? {
+            println!("lock-out       lifted: it may serve again");
+        }
         Ok(())
     }
 }
