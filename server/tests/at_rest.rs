@@ -2,8 +2,9 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use support::venue::{Site, Venue};
 use xq_journal::{Append, FileStorage, Storage, UnrecoveredEvents, UnrecoveredJournal};
@@ -170,4 +171,42 @@ fn after_a_divergence_it_serves_again_only_once_verify_succeeded() {
     assert_ended(&verified, Exit::Done);
     assert!(said(&verified).contains("lifted") && !mark.exists());
     assert_eq!(start(), None);
+}
+
+/// Starts `xq serve`, which is ended once it listens; what it logged until then.
+fn log_of_a_start(site: &Site) -> String {
+    let config = site.folder.path().join("xq.toml");
+    std::fs::write(&config, site.toml("127.0.0.1:0".parse().expect("an address")))
+        .expect("it can be written");
+    let mut serve = Command::new(XQ);
+    serve.arg("serve").arg("--config").arg(config);
+    let started = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = started.expect("`xq` starts");
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    out.read_line(&mut line).expect("text");
+    child.kill().expect("it runs");
+    let output = child.wait_with_output().expect("it ended");
+    assert!(line.starts_with("listening"), "{}", said(&output));
+    said(&output)
+}
+
+#[test]
+fn a_start_tells_which_events_it_made_again() {
+    let site = stopped();
+    assert!(
+        !log_of_a_start(&site).contains("made again"),
+        "nothing was damaged"
+    );
+    let file = site.journals().join("event-0000000001.xqj");
+    let mut bytes = std::fs::read(&file).expect("the first segment");
+    let used = bytes.iter().rposition(|byte| *byte != 0).expect("some events");
+    bytes[used / 2] ^= 1;
+    std::fs::write(&file, bytes).expect("it can be written");
+    let log = log_of_a_start(&site);
+    let told = log.lines().find(|line| line.contains("made again"));
+    let told = told.unwrap_or_else(|| panic!("it is silent: {log}"));
+    for part in ["event-0000000001.xqj", "offset", "bytes", "first"] {
+        assert!(told.contains(part), "`{part}` is not in: {told}");
+    }
 }
