@@ -128,3 +128,31 @@ fn exit_of_journal(error: &JournalError) -> Exit {
         JournalError::Settings { .. } => Exit::Configuration,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every code has a row that says what the program says, and what to do; no other code has one.
+    #[test]
+    fn the_operations_page_knows_every_code() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+        let page = std::fs::read_to_string(page).expect("the page is there");
+        let rows = page.lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ");
+            let code: u8 = cells.next()?.parse().ok()?;
+            Some((code, cells.next()?, cells.next()?, cells.next()))
+        });
+        let mut expected = Exit::ALL.iter();
+        for (code, meaning, what_to_do, more) in rows {
+            let (exit, about) = expected.next().expect("as many rows as codes");
+            assert_eq!((code, meaning), (exit.code(), about.trim()));
+            assert!(!what_to_do.is_empty() && more.is_none(), "three cells: {code}");
+        }
+        let missing: Vec<_> = expected.collect();
+        assert!(
+            missing.is_empty(),
+            "docs/operations.md has no row for {missing:?}"
+        );
+    }
+}
