@@ -30,7 +30,8 @@ pub use event::keeper::{EventKeeper, EventPosition};
 pub use event::layout::{EPOCH_COMMANDS, EVENT_FORMAT};
 pub use event::reader::EventReader;
 pub use event::recovery::{
-    EventRecovered, EventRecovery, EventReport, EventSettings, EventsAtRest, UnrecoveredEvents,
+    DroppedRange, EventRecovered, EventRecovery, EventReport, EventSettings, EventsAtRest, EventsDropped,
+    UnrecoveredEvents,
 };
 pub use event::writer::EventJournal;
 pub use file_storage::FileStorage;

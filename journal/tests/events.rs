@@ -135,7 +135,7 @@ fn closed_epochs_need_not_be_fed() {
         .flat_map(events_of)
         .for_each(|frame| recovery.feed(&frame).unwrap());
     let (again, done) = recovery.finish().unwrap();
-    assert!(done.appended == 0 && done.compared > 452);
+    assert!(done.appended == 0 && done.compared > 452 && done.dropped.is_none());
     assert_eq!(
         (again.event_hash(), again.cursor()),
         (journal.event_hash(), journal.cursor())
@@ -159,6 +159,21 @@ fn a_torn_middle_is_made_again_and_what_is_behind_it_bears_witness() {
     );
     let (again, done) = recovered(&disk, 4000).unwrap();
     assert!(done.compared > report.last_seq.0 && done.appended > 4000 - report.last_seq.0);
+    let dropped = done.dropped.expect("it says what it gave up");
+    assert_eq!(
+        (dropped.first, dropped.last_whole),
+        (report.last_seq.next(), Some(Seq(4000)))
+    );
+    let (torn, later) = dropped.ranges.split_first().unwrap();
+    assert!(
+        torn.file == name(2) && (1..=20_000).contains(&torn.offset),
+        "{torn:?}"
+    );
+    let names: Vec<_> = later.iter().map(|range| range.file.clone()).collect();
+    let written = before.iter().zip(3..).map(|(_, number)| name(number));
+    let expected: Vec<_> = written.take(later.len()).collect();
+    assert_eq!(names, expected, "each later segment is named");
+    assert!(later.len() > 3 && later.iter().all(|range| range.offset == 0 && range.bytes > 0));
     assert_eq!(again.event_hash(), hash);
     let after: Vec<_> = disk.names().iter().map(|name| disk.read(name)).collect();
     assert!(before == after, "the same bytes as before the damage");

@@ -224,6 +224,30 @@ fn a_failed_sync_or_write_is_fatal() {
     }
 }
 
+/// A process killed between a write and its sync leaves a batch that only the page cache has. Once recovery has
+/// counted it, others may be told of it, so that a power cut must not take it back.
+#[test]
+fn what_recovery_found_survives_a_power_cut() {
+    for seed in 1..=40 {
+        let disk = SimulatedDisk::new(1 << 30, seed);
+        let (mut journal, _) = recover(&disk, &[]).unwrap();
+        let acknowledged = write_batches(&mut journal, 3, 5);
+        (0..9).for_each(|_| {
+            append_next(&mut journal).unwrap();
+        });
+        disk.fail_at(2, Fault::Kill);
+        journal.commit().unwrap_err();
+        drop(journal);
+        disk.kill();
+        let (_, report) = recover(&disk, &[]).unwrap();
+        assert_eq!(report.last_seq.0, acknowledged.0 + 9, "the write was whole");
+        disk.cut_power();
+        let (_, after) = recover(&disk, &[]).unwrap();
+        assert_eq!(after.last_seq, report.last_seq, "seed {seed}");
+        check_contents(&disk, after.last_seq);
+    }
+}
+
 #[test]
 fn a_full_disk_shows_before_it_is_met_and_harms_nothing() {
     let disk = SimulatedDisk::new(3 * support::SEGMENT + 4096, 3);

@@ -28,7 +28,7 @@ exits! {
     Usage = 64,
     /// A journal is corrupt, incomplete or another's; nothing was changed.
     JournalCorrupt = 65,
-    /// Executing the commands again gives other events: `xq verify` must run before it serves again.
+    /// Executing the commands again gives other events, now or before: only after `xq verify` succeeded it serves again.
     Divergence = 70,
     /// The clock lies before the last journaled time, or more than a day after it.
     ClockRefused = 71,
@@ -42,7 +42,9 @@ exits! {
     NewerJournal = 76,
     /// The configuration is wrong, or asks for what the journal forbids.
     Configuration = 78,
-    /// Nobody read standard output to its end, as in `xq dump | head`; what a shell says of such programs.
+    /// A thread of the exchange ended that should not have: a fault of the program, of which the journals know nothing.
+    Broken = 79,
+    /// Nobody read standard output to its end, as when `head` ends first; what a shell says of such programs.
     Unread = 141,
 }
 
@@ -66,9 +68,23 @@ pub enum Failure {
     /// A journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The disk is full, and the exchange can neither be opened nor closed in good order.
+    #[error("disk full: {0}")]
+    DiskFull(&'static str),
     /// Two executions differ.
     #[error("divergence: {0}")]
     Divergence(String),
+    /// Two executions differed before, and nobody has verified the journals since.
+    #[error(
+        "journal folder {folder}: {file} stands there since a divergence, and says which: `xq verify` must succeed \
+         before it serves again"
+    )]
+    LockedOut {
+        /// The folder.
+        folder: String,
+        /// The file that tells what differed.
+        file: &'static str,
+    },
     /// A thread of the pipeline ended that should not have.
     #[error("{0}")]
     Broken(String),
@@ -82,7 +98,9 @@ impl Failure {
             Failure::Clock(_) => Exit::ClockRefused,
             Failure::CannotCreate { .. } => Exit::CannotCreate,
             Failure::Journal(error) => exit_of_journal(error),
-            Failure::Divergence(_) | Failure::Broken(_) => Exit::Divergence,
+            Failure::DiskFull(_) => Exit::DiskFull,
+            Failure::Divergence(_) | Failure::LockedOut { .. } => Exit::Divergence,
+            Failure::Broken(_) => Exit::Broken,
         }
     }
 
@@ -112,5 +130,33 @@ fn exit_of_journal(error: &JournalError) -> Exit {
             Exit::Divergence
         }
         JournalError::Settings { .. } => Exit::Configuration,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every code has a row that says what the program says, and what to do; no other code has one.
+    #[test]
+    fn the_operations_page_knows_every_code() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+        let page = std::fs::read_to_string(page).expect("the page is there");
+        let rows = page.lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ");
+            let code: u8 = cells.next()?.parse().ok()?;
+            Some((code, cells.next()?, cells.next()?, cells.next()))
+        });
+        let mut expected = Exit::ALL.iter();
+        for (code, meaning, what_to_do, more) in rows {
+            let (exit, about) = expected.next().expect("as many rows as codes");
+            assert_eq!((code, meaning), (exit.code(), about.trim()));
+            assert!(!what_to_do.is_empty() && more.is_none(), "three cells: {code}");
+        }
+        let missing: Vec<_> = expected.collect();
+        assert!(
+            missing.is_empty(),
+            "docs/operations.md has no row for {missing:?}"
+        );
     }
 }

@@ -74,6 +74,11 @@ impl Ingress {
         self.gauges.occupied() * 1_000 / self.slots
     }
 
+    /// Whether the disk has no room for another segment, so that only urgent commands are taken.
+    pub(crate) fn is_disk_low(&self) -> bool {
+        self.gauges.disk_is_low.load(Ordering::Relaxed)
+    }
+
     fn fit(&self, bytes: &[u8]) -> Fit {
         let mut fit = Fit::default();
         if self.gauges.closed.load(Ordering::Acquire) {

@@ -11,6 +11,7 @@ mod ingress;
 mod journaler;
 mod keeper;
 mod known;
+mod lockout;
 mod matcher;
 pub mod opening;
 mod pipeline;

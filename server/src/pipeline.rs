@@ -11,7 +11,7 @@ use crate::recovery::Recovered;
 use crate::ring::{Gauges, command_ring, event_ring};
 use crate::source::Source;
 use crate::wait::{Layout, Waiter, Waker};
-use crate::{keeper, timer};
+use crate::{keeper, lockout, timer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -47,6 +47,16 @@ impl Default for PipelineConfig {
             event_sync_interval: Duration::from_millis(500),
             bells: Vec::new(),
         }
+    }
+}
+
+impl PipelineConfig {
+    /// Says whether the cores are there, before anything is done.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`], naming the core.
+    pub fn check(&self) -> Result<(), Failure> {
+        cores(self).map(|_| ())
     }
 }
 
@@ -136,6 +146,7 @@ impl Pipeline {
         let publisher = Publisher {
             journal: recovered.events,
             poller: event_poller,
+            gauges: Arc::clone(&gauges),
             durable: durable.clone(),
             bells: config.bells.clone(),
             waiter: waiter(to_publisher),
@@ -150,11 +161,16 @@ impl Pipeline {
         );
         let [halt_matcher, halt_journaler, halt_publisher] = halts;
         let [to_matcher, to_journaler, to_publisher] = wakers;
+        let (after_publisher, after_journaler) = (Arc::clone(&storage), Arc::clone(&storage));
         let publisher = start_stage(("publisher", cores[2], halt_publisher, to_publisher), move || {
-            publisher.run().unwrap_or_else(|failure| failure.end_process())
+            publisher
+                .run()
+                .unwrap_or_else(|failure| lockout::end_process(&after_publisher, &failure))
         })?;
         let journaler = start_stage(("journaler", cores[1], halt_journaler, to_journaler), move || {
-            journaler.run().unwrap_or_else(|failure| failure.end_process())
+            journaler
+                .run()
+                .unwrap_or_else(|failure| lockout::end_process(&after_journaler, &failure))
         })?;
         let matcher = start_stage(("matcher", cores[0], halt_matcher, to_matcher), move || {
             matcher.run()

@@ -5,7 +5,7 @@
 
 use crate::exit::Failure;
 use crate::progress::Durable;
-use crate::ring::EventRingPoller;
+use crate::ring::{EventRingPoller, Gauges};
 use crate::wait::{PARK_MAX, Waiter};
 use disruptor::Polling;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ pub type Bell = Arc<dyn Fn() + Send + Sync>;
 pub(crate) struct Publisher {
     pub(crate) journal: EventJournal,
     pub(crate) poller: EventRingPoller,
+    pub(crate) gauges: Arc<Gauges>,
     pub(crate) durable: Durable,
     pub(crate) bells: Vec<Bell>,
     pub(crate) waiter: Waiter,
@@ -63,7 +64,7 @@ impl Publisher {
                 ring(&self.bells, std::mem::take(&mut unrung));
                 durable = wait_for(&self.durable, cause, &mut self.waiter, &self.waited);
             }
-            append(&mut self.journal, event.bytes(), &self.halt)?;
+            append(&mut self.journal, event.bytes(), &self.gauges.closed)?;
             unrung += 1;
         }
         drop(slots);
@@ -95,12 +96,13 @@ fn wait_for(durable: &Durable, cause: Seq, waiter: &mut Waiter, waited: &AtomicU
     }
 }
 
-/// Appends one event; while the disk is full it waits for room.
-fn append(journal: &mut EventJournal, event: &[u8], halt: &AtomicBool) -> Result<(), Failure> {
+/// Appends one event; while the disk is full it waits for room, unless the exchange is stopping: the matcher, who is
+/// stopped before the publisher, may be waiting for it.
+fn append(journal: &mut EventJournal, event: &[u8], closed: &AtomicBool) -> Result<(), Failure> {
     loop {
         match journal.append(event) {
             Ok(()) => return Ok(()),
-            Err(Error::NoSpace { .. }) if !halt.load(Ordering::Acquire) => {
+            Err(Error::NoSpace { .. }) if !closed.load(Ordering::Acquire) => {
                 std::thread::park_timeout(PARK_MAX * 100)
             }
             Err(other) => return Err(other.into()),
@@ -114,7 +116,7 @@ mod tests {
     use crate::matcher::Outlet;
     use crate::ring::event_ring;
     use crate::wait::{Layout, Waker};
-    use xq_journal::{EventReader, EventSettings, FileStorage, Storage, UnrecoveredEvents};
+    use xq_journal::{EventReader, EventSettings, FileStorage, SimulatedDisk, Storage, UnrecoveredEvents};
     use xq_protocol::{Count, EventFrame, Header, JournalId, Nanos, TimeAdvanced};
 
     fn event(seq: u64) -> EventFrame {
@@ -157,6 +159,7 @@ mod tests {
         let publisher = Publisher {
             journal,
             poller,
+            gauges: Arc::default(),
             durable: durable.clone(),
             bells: vec![bell],
             waiter: waiter(&waker),
@@ -187,5 +190,41 @@ mod tests {
         halt.store(true, Ordering::Release);
         let ended = thread.join().expect("it ends").expect("it wrote");
         assert_eq!(ended.cursor().seq, Seq(4));
+    }
+
+    /// The matcher is stopped before the publisher, and may wait for it: nobody would end this wait for room.
+    #[test]
+    fn on_a_full_disk_a_stop_is_not_waited_for() {
+        const SEGMENT: u64 = 32 << 10;
+        let disk = SimulatedDisk::new(SEGMENT, 1);
+        let settings = EventSettings {
+            segment_size: SEGMENT,
+            ..EventSettings::default()
+        };
+        let found = UnrecoveredEvents::open(disk.storage(), settings, JournalId([1; 16]));
+        let recovery = found
+            .and_then(UnrecoveredEvents::recover)
+            .expect("nothing is there");
+        let (journal, _) = recovery.finish().expect("nothing is there");
+        let (producer, poller) = event_ring(1_024);
+        let waiter = || Waiter::new(Layout::Shared, Waker::default());
+        let publisher = Publisher {
+            journal,
+            poller,
+            gauges: Arc::default(),
+            durable: Durable::starting_at(Seq(1_000)),
+            bells: Vec::new(),
+            waiter: waiter(),
+            halt: Arc::default(),
+            waited: Arc::default(),
+        };
+        publisher.gauges.closed.store(true, Ordering::Release);
+        let mut outlet = Outlet::new(producer, Waker::default(), waiter());
+        (1..=1_000).for_each(|seq| outlet.push(&event(seq)));
+        outlet.flush();
+        let refused = publisher
+            .run()
+            .expect_err("a thousand events are more than a segment");
+        assert_eq!(refused.exit(), crate::exit::Exit::DiskFull);
     }
 }

@@ -3,6 +3,7 @@
 use crate::clock::{ClockLeap, SteadyClock};
 use crate::exit::Failure;
 use crate::known::Known;
+use crate::lockout;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -72,26 +73,33 @@ pub type Progress<'a> = &'a mut dyn FnMut(Seq, Seq);
 /// events that the commands already there give.
 ///
 /// # Errors
-/// A folder in use, corrupt journals, a clock that cannot be right, two executions that differ.
+/// A folder in use or locked out, corrupt journals, a clock that cannot be right, two executions that differ.
 pub fn recover(
     journals: &Journals,
     clock: &SteadyClock,
     leap: ClockLeap,
     progress: Progress<'_>,
 ) -> Result<Recovered, Failure> {
-    let started = Instant::now();
     let storage = lock_folder(&journals.folder)?;
-    let unrecovered = UnrecoveredJournal::open(Arc::clone(&storage), journals.commands.clone())?;
-    let known_id = journals.commands.expected_id.or_else(|| journal_id_of(&storage));
+    lockout::check(&storage)?;
+    let recovered = recover_locked(&storage, journals, (clock, leap), progress);
+    recovered.inspect_err(|failure| lockout::leave(&storage, failure))
+}
+
+fn recover_locked(
+    storage: &Arc<dyn Storage>,
+    journals: &Journals,
+    (clock, leap): (&SteadyClock, ClockLeap),
+    progress: Progress<'_>,
+) -> Result<Recovered, Failure> {
+    let started = Instant::now();
+    let unrecovered = UnrecoveredJournal::open(Arc::clone(storage), journals.commands.clone())?;
+    let known_id = journals.commands.expected_id.or_else(|| journal_id_of(storage));
     let fresh_id = match known_id {
         Some(id) => id,
-        // New, or unreadable: what is wrong with it is said before its events seem to be another journal's.
-        None => {
-            unrecovered.inspect(&[])?;
-            draw_id()?
-        }
+        None => name_of_begun(storage, &unrecovered)?,
     };
-    let events = UnrecoveredEvents::open(Arc::clone(&storage), journals.events.clone(), fresh_id)?;
+    let events = UnrecoveredEvents::open(Arc::clone(storage), journals.events.clone(), fresh_id)?;
     let witness = events.witness();
     let (commands, found) = unrecovered.recover(witness.as_slice(), fresh_id)?;
     clock.check(Nanos(found.last_time_ns), leap)?;
@@ -100,7 +108,7 @@ pub fn recover(
         scratch: Events::new(),
         known: Known::default(),
     };
-    let (events, done) = replay.run(&storage, found.last_seq, events.recover()?, progress)?;
+    let (events, done) = replay.run(storage, found.last_seq, events.recover()?, progress)?;
     let report = Report {
         commands: found,
         events: done,
@@ -108,7 +116,7 @@ pub fn recover(
         took: started.elapsed(),
     };
     Ok(Recovered {
-        storage,
+        storage: Arc::clone(storage),
         commands,
         events,
         exchange: replay.exchange,
@@ -246,6 +254,17 @@ pub fn journal_id_of(storage: &Arc<dyn Storage>) -> Option<JournalId> {
     match frame.command() {
         Ok(Command::Genesis(genesis)) => Some(genesis.journal_id),
         Ok(_) | Err(_) => None,
+    }
+}
+
+/// The name of a journal without a first command: the one that a start gave it which ended before its Genesis was
+/// durable, else a new one. Drawing another would make the segments of that start another journal's, for ever.
+fn name_of_begun(storage: &Arc<dyn Storage>, commands: &UnrecoveredJournal) -> Result<JournalId, Failure> {
+    // What is wrong with an unreadable journal is said before its events seem to be another journal's.
+    let found = commands.inspect(&[])?;
+    match found.id {
+        Some(id) => Ok(id),
+        None => UnrecoveredEvents::begun_as(storage)?.map_or_else(draw_id, Ok),
     }
 }
 

@@ -3,20 +3,25 @@
 use crate::clock::{ClockLeap, SteadyClock};
 use crate::config::Config;
 use crate::exit::Failure;
+use crate::ingress::Ingress;
 use crate::opening;
 use crate::pipeline::{Pipeline, PipelineConfig, Stopped};
 use crate::publisher::Bell;
 use crate::recovery::{Journals, Progress, Report, recover};
+use crate::ring::Gauges;
 use crate::wait::PARK_MAX;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use xq_gateway::{Borders, Gateway, GatewayConfig, GatewayError, Limits, Transport};
 use xq_journal::{CommandSettings, EventSettings};
 use xq_protocol::{COMMANDS, CommandFrame, Count, Event, Rejected, Seq};
 
 const MIB: u64 = 1 << 20;
+/// How long a start waits on a full disk for one of its first commands to be told.
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A running exchange.
 pub struct Server {
@@ -34,8 +39,13 @@ impl Server {
     pub fn start(config: &Config, leap: ClockLeap, progress: Progress<'_>) -> Result<Server, Failure> {
         let clock = SteadyClock::start();
         let guests = opening::guests(&config.participants)?;
-        // A port that is taken is found before a journal is touched.
+        // A port that is taken, or a core that is not there, is found before a journal is touched.
         UdpSocket::bind(config.listen()).map_err(|source| cannot_listen(config.listen(), source))?;
+        let bell = Arc::new(Notify::new());
+        let rung = Arc::clone(&bell);
+        let bells: Vec<Bell> = vec![Arc::new(move || rung.notify_one())];
+        let threads = PipelineConfig::of(config, bells);
+        threads.check()?;
         let recovered = recover(&Journals::of(config), &clock, leap, progress)?;
         let last = recovered.last_seq();
         let first = opening::commands(
@@ -45,10 +55,7 @@ impl Server {
             (recovered.journal_id(), clock.now()),
         )?;
         let report = recovered.report.clone();
-        let bell = Arc::new(Notify::new());
-        let rung = Arc::clone(&bell);
-        let bells: Vec<Bell> = vec![Arc::new(move || rung.notify_one())];
-        let mut pipeline = Pipeline::start(&PipelineConfig::of(config, bells), recovered)?;
+        let mut pipeline = Pipeline::start(&threads, recovered)?;
         let opened = open(&pipeline, last, &first).and_then(|()| {
             pipeline.tick_every(Duration::from_millis(config.threads.tick_interval_ms), clock)?;
             let borders = Borders {
@@ -96,7 +103,11 @@ impl Server {
     pub fn stop(self) -> Result<Stopped, Failure> {
         self.gateway.stop();
         let last = opening::all_sessions_down(self.clock.now());
-        offer(&self.pipeline, &[last]);
+        if offer(&mut self.pipeline.ingress(), &self.pipeline.gauges(), &[last]).is_err() {
+            tracing::warn!(
+                "the disk is full: the end of all sessions is left to the next start, which says it anyway"
+            );
+        }
         self.pipeline.stop()
     }
 }
@@ -156,27 +167,44 @@ fn gateway_config(config: &Config) -> GatewayConfig {
     }
 }
 
-/// Offers frames until all are taken: the ring is empty before the door opens and after it closed.
-fn offer(pipeline: &Pipeline, frames: &[CommandFrame]) {
-    let mut ingress = pipeline.ingress();
+/// Offers frames until all are taken: the ring is empty before the door opens and becomes so after it closed.
+///
+/// # Errors
+/// [`Failure::DiskFull`] when one is not taken and the disk is full: nobody empties the ring then, or it takes no such
+/// command, and waiting might never end.
+fn offer(ingress: &mut Ingress, gauges: &Gauges, frames: &[CommandFrame]) -> Result<(), Failure> {
     for frame in frames {
         while ingress.offer(frame.bytes()) == 0 {
+            if gauges.disk_is_low.load(Ordering::Relaxed) {
+                return Err(Failure::DiskFull(
+                    "the journals have no room for another segment: make room, then start again",
+                ));
+            }
             std::thread::park_timeout(PARK_MAX);
         }
     }
+    Ok(())
 }
 
 /// Journals the first commands and waits until they are told; none may be refused.
 fn open(pipeline: &Pipeline, last: Seq, first: &[CommandFrame]) -> Result<(), Failure> {
     let mut source = pipeline.source()?;
     source.skip_to(last.next())?;
-    offer(pipeline, first);
-    let mut done = 0;
+    let gauges = pipeline.gauges();
+    offer(&mut pipeline.ingress(), &gauges, first)?;
+    let (mut done, mut told) = (0, Instant::now());
     while done < first.len() {
         let Some(frame) = source.next_event()? else {
+            // They may fit into the segments in use, so that a full disk alone is no reason to give up.
+            if gauges.disk_is_low.load(Ordering::Relaxed) && told.elapsed() > DISK_PATIENCE {
+                return Err(Failure::DiskFull(
+                    "the first commands of this start find no room: make room, then start again",
+                ));
+            }
             std::thread::park_timeout(PARK_MAX);
             continue;
         };
+        told = Instant::now();
         if let Ok(Event::Rejected(rejected)) = frame.event() {
             return Err(refused(rejected));
         }
@@ -211,5 +239,39 @@ fn failure_of(error: GatewayError) -> Failure {
             what: "the gateway".to_owned(),
             source,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::ring::{RING_SLOTS_MIN, command_ring};
+    use xq_protocol::{JournalId, Nanos};
+
+    /// A ring that nobody reads, as while the journaler waits for room.
+    fn on_a_full_disk(frames: &[CommandFrame]) -> Result<(), Failure> {
+        let (producer, _matcher, _journaler) = command_ring(RING_SLOTS_MIN);
+        let gauges = Arc::new(Gauges::default());
+        let mut ingress = Ingress::new(producer, Arc::clone(&gauges), RING_SLOTS_MIN, Default::default());
+        gauges.disk_is_low.store(true, Ordering::Relaxed);
+        offer(&mut ingress, &gauges, frames)
+    }
+
+    #[test]
+    fn a_start_and_a_stop_do_not_wait_for_a_full_disk() {
+        let exchange = Config::defaults().exchange;
+        let ends = opening::all_sessions_down(Nanos(5));
+        let opens = opening::commands(
+            &exchange,
+            &[],
+            &Default::default(),
+            (JournalId([7; 16]), Nanos(5)),
+        );
+        let opens = opens.expect("the configuration is right");
+        let refused = on_a_full_disk(&opens).expect_err("Genesis is not urgent");
+        assert_eq!(refused.exit(), crate::exit::Exit::DiskFull);
+        on_a_full_disk(&[ends]).expect("the end of sessions is urgent, and there is room in the ring");
+        on_a_full_disk(&vec![ends; RING_SLOTS_MIN + 1]).expect_err("the ring is full and stays so");
     }
 }

@@ -5,7 +5,7 @@ mod support;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::raw::Raw;
 use support::venue::{Desk, Site, Venue};
 use xq_protocol::*;
@@ -196,6 +196,91 @@ fn a_wrong_configuration_is_named_by_its_key() {
     );
     assert!(said.contains("certificats"), "{said}");
     assert!(Config::from_text(&text).is_err());
+}
+
+#[test]
+fn a_core_that_is_not_there_is_named_and_nothing_is_touched() {
+    let site = Site::prepare();
+    let path = write_config(&site, any_port());
+    let text = std::fs::read_to_string(&path).expect("written just now")
+        + "[threads]\nlayout = \"pinned\"\ncores = [0, 1, 4095]\n";
+    std::fs::write(&path, text).expect("a file can be written");
+    let output = Command::new(XQ).arg("serve").arg("--config").arg(&path).output();
+    let output = output.expect("`xq` starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        output.status.code(),
+        Some(i32::from(Exit::Configuration.code())),
+        "{said}"
+    );
+    assert!(said.contains("threads.cores") && said.contains("4095"), "{said}");
+    assert!(!site.journals().exists(), "no journal was begun");
+}
+
+/// Starts twice more: the journal is begun, and then gone on with.
+fn assert_starts_twice(site: &Site) {
+    for _ in 0..2 {
+        let started = Server::start(&site.config(), ClockLeap::Refuse, &mut |_, _| {});
+        started.expect("the exchange starts").stop().expect("it stops");
+    }
+}
+
+#[test]
+fn a_first_start_that_ended_before_its_first_command_is_gone_on_with() {
+    let recovered = |site: &Site| {
+        let (journals, clock) = (Journals::of(&site.config()), SteadyClock::start());
+        recover(&journals, &clock, ClockLeap::Refuse, &mut |_, _| {}).expect("it is new")
+    };
+    // Ended between recovery and Genesis: there is an event segment and no command.
+    let before = Site::prepare();
+    let id = recovered(&before).journal_id();
+    assert_eq!(recovered(&before).journal_id(), id, "it keeps its name");
+    assert_starts_twice(&before);
+
+    // Ended while Genesis was written: there is a command segment's header, and nothing after it.
+    let within = Site::prepare();
+    drop(recovered(&within));
+    assert_starts_twice(&within);
+    let file = within.journals().join("command-0000000001.xqj");
+    let mut bytes = std::fs::read(&file).expect("the first segment");
+    bytes[4096..].fill(0);
+    std::fs::write(&file, bytes).expect("it can be written");
+    for entry in std::fs::read_dir(within.journals()).expect("lists") {
+        let entry = entry.expect("an entry");
+        if entry.file_name().to_string_lossy().starts_with("event-") {
+            std::fs::remove_file(entry.path()).expect("it is there");
+        }
+    }
+    assert_starts_twice(&within);
+}
+
+/// Whether a file is there and begins with something: its header was written.
+fn is_begun(file: &std::path::Path) -> bool {
+    let mut head = [0; 8];
+    std::fs::File::open(file).is_ok_and(|mut file| file.read_exact(&mut head).is_ok() && head != [0; 8])
+}
+
+#[test]
+fn a_first_start_can_be_killed_at_any_moment() {
+    type Moment = fn(&std::path::Path) -> bool;
+    let moments: [Moment; 4] = [
+        |data| data.exists(),
+        |data| data.join("command-0000000001.xqj").exists(),
+        |data| data.join("event-0000000001.xqj").exists(),
+        |data| is_begun(&data.join("event-0000000001.xqj")),
+    ];
+    for moment in moments {
+        let site = Site::prepare();
+        let config = write_config(&site, any_port());
+        let process = Process::start(Command::new(XQ).arg("serve").arg("--config").arg(config));
+        let by = Instant::now() + Duration::from_secs(20);
+        while !moment(&site.journals()) {
+            assert!(Instant::now() < by, "it comes so far in time");
+            std::hint::spin_loop();
+        }
+        drop(process);
+        assert_starts_twice(&site);
+    }
 }
 
 /// Places orders until one finds the disk low; how many were taken.

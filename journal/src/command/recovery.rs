@@ -1,7 +1,7 @@
 //! Recovery of the command journal: `UnrecoveredJournal` → `CommandJournal`.
 
 use super::layout::{Shape, is_block_size};
-use super::scan::{Cut, Expectation, Scan, Segment, View, scan};
+use super::scan::{Cut, Expectation, Scan, Segment, Tail, View, scan};
 use super::writer::CommandJournal;
 use crate::bytes::{narrow, wide};
 use crate::memory::{AlignedBuffer, Map, PAGE};
@@ -147,7 +147,25 @@ impl UnrecoveredJournal {
     /// # Errors
     /// Everything that recovery refuses.
     pub fn inspect(&self, witnesses: &[Witness]) -> Result<CommandReport, Error> {
-        self.scan(witnesses).map(|scan| CommandReport::of(&scan))
+        self.scan(witnesses, Tail::AtRest)
+            .map(|scan| CommandReport::of(&scan))
+    }
+
+    /// Verifies what is there while a writer may be at work, and reports commands up to `durable` only: the last that
+    /// the caller knows to be synced. Nothing is said of what stands behind the last intact batch, and chain and
+    /// segments are those that were seen, which may reach further. Changes nothing.
+    ///
+    /// # Errors
+    /// Everything that recovery refuses of the intact part; [`Error::Witnessed`] when it ends before `durable`.
+    pub fn inspect_beside_writer(&self, durable: Seq) -> Result<CommandReport, Error> {
+        let witness = Witness {
+            seq: durable,
+            what: "an event",
+        };
+        let mut report = CommandReport::of(&self.scan(&[witness], Tail::Moving)?);
+        assert!(report.last_seq >= durable, "the witness was heard");
+        report.last_seq = durable;
+        Ok(report)
     }
 
     /// Verifies everything, cuts a torn last batch if no witness names a command in it, and makes the journal
@@ -157,16 +175,17 @@ impl UnrecoveredJournal {
     /// them no batch is valid, and zeroing some of them makes none valid, so whoever recovers next decides the same.
     ///
     /// # Errors
-    /// Everything that recovery refuses; [`Error::Io`] of cutting.
+    /// Everything that recovery refuses; [`Error::Io`] of cutting and of syncing.
     pub fn recover(
         self,
         witnesses: &[Witness],
         fresh_id: JournalId,
     ) -> Result<(CommandJournal, CommandReport), Error> {
-        let scan = self.scan(witnesses)?;
+        let scan = self.scan(witnesses, Tail::AtRest)?;
         for cut in &scan.cuts {
             self.erase(cut, scan.last_seq)?;
         }
+        self.sync_found(&scan)?;
         let report = CommandReport::of(&scan);
         let fresh = Shape {
             id: self.settings.expected_id.unwrap_or(fresh_id),
@@ -183,7 +202,7 @@ impl UnrecoveredJournal {
         Ok((journal, report))
     }
 
-    fn scan(&self, witnesses: &[Witness]) -> Result<Scan, Error> {
+    fn scan(&self, witnesses: &[Witness], tail: Tail) -> Result<Scan, Error> {
         let views: Vec<View<'_>> = self
             .segments
             .iter()
@@ -198,6 +217,7 @@ impl UnrecoveredJournal {
             first: self.settings.first_segment,
             fresh_size: self.settings.segment_size,
             witnesses,
+            tail,
         };
         scan(&views, &expect)
     }
@@ -224,6 +244,25 @@ impl UnrecoveredJournal {
             at += wide(length);
         }
         file.sync().map_err(io)
+    }
+
+    /// Syncs what was found. A process that was killed between a write and its sync leaves an intact batch that only
+    /// the page cache has, and from here on it is called durable. It is the last batch, since one is synced before
+    /// the next is written.
+    fn sync_found(&self, scan: &Scan) -> Result<(), Error> {
+        let Some(last) = scan.segments.last() else {
+            return Ok(());
+        };
+        let name = segment_name(Kind::Command, last.number);
+        let file = self.storage.open(&name, Access::Direct);
+        file.and_then(|file| file.sync()).map_err(|e| {
+            Error::io(
+                &name,
+                "syncing what was found",
+                (last.end, last.last_seq.next()),
+                e,
+            )
+        })
     }
 
     fn into_writer(self, scan: &Scan, shape: Shape) -> Result<CommandJournal, Error> {
@@ -300,6 +339,7 @@ pub fn inspect_image(image: &[u8], number: u64, witnesses: &[Witness]) -> Result
         first: number,
         fresh_size: wide(image.len()),
         witnesses,
+        tail: Tail::AtRest,
     };
     scan(&[view], &expect).map(|scan| CommandReport::of(&scan))
 }

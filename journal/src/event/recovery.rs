@@ -2,11 +2,13 @@
 
 use super::hasher::EventHasher;
 use super::keeper::EventPosition;
-use super::layout::{EPOCH_COMMANDS, EventHeaderState, EventSegmentHeader, records_at, slot_at, table_slots};
+use super::layout::{
+    EPOCH_COMMANDS, EventHeaderState, EventSegmentHeader, HEADER, records_at, slot_at, table_slots,
+};
 use super::reader::EventReader;
 use super::scan::{EventScan, EventView, scan};
 use super::writer::{EventJournal, Standing, first_header};
-use crate::bytes::{short, u32_at, wide};
+use crate::bytes::{short, u32_at, used_length, wide};
 use crate::frame::cursor_of;
 use crate::memory::{Map, PAGE};
 use crate::names::{Kind, segment_name, survey};
@@ -65,12 +67,38 @@ pub struct EventReport {
 }
 
 /// What recovery did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventRecovered {
     /// Events that were there and equal.
     pub compared: u64,
     /// Events that were missing and made again.
     pub appended: u64,
+    /// What was there, could not be kept, and was removed to be made again.
+    pub dropped: Option<EventsDropped>,
+}
+
+/// What recovery removed behind the whole part: what a crash had left half written, or a damaged place and all that
+/// followed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsDropped {
+    /// In the order of the files.
+    pub ranges: Vec<DroppedRange>,
+    /// First command whose events are made again.
+    pub first: Seq,
+    /// Last command whose events were found whole behind the place that was not: from the next start of an epoch or
+    /// segment on. Where it is far behind the first, a damaged disk is likelier than a crash.
+    pub last_whole: Option<Seq>,
+}
+
+/// Bytes of a segment that were removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedRange {
+    /// Segment file.
+    pub file: String,
+    /// First byte given up.
+    pub offset: u64,
+    /// Number of bytes, up to the last that was not zero.
+    pub bytes: u64,
 }
 
 impl UnrecoveredEvents {
@@ -83,7 +111,37 @@ impl UnrecoveredEvents {
         Self::open_as(storage, settings, (id, Access::Mapped))
     }
 
-    /// The same for readers, who cannot recover: for `verify`, `dump`, `explain` beside a stopped exchange.
+    /// The journal that the event segments there belong to, by the first header that holds; none when no header does.
+    /// For a first start that ended between its first event segment and its first command: its name is kept.
+    ///
+    /// # Errors
+    /// [`Error::Stray`], [`Error::NewerVersion`], [`Error::Io`].
+    pub fn begun_as(storage: &Arc<dyn Storage>) -> Result<Option<JournalId>, Error> {
+        let names = storage
+            .list()
+            .map_err(|e| Error::io(storage.place(), "listing", (0, Seq::ZERO), e))?;
+        for number in survey(Kind::Event, SegmentNumber::FIRST, &names)?.segments {
+            let name = segment_name(Kind::Event, number);
+            let file = storage.open(&name, Access::ReadOnly);
+            let map = file
+                .and_then(|file| {
+                    if file.size()? == 0 {
+                        Ok(None)
+                    } else {
+                        file.map().map(Some)
+                    }
+                })
+                .map_err(|e| Error::io(&name, "mapping", (0, Seq::ZERO), e))?;
+            let Some(map) = map else { continue };
+            let head = map.bytes(0..map.length().min(HEADER));
+            if let EventHeaderState::Valid(header) = EventSegmentHeader::read(&name, head)? {
+                return Ok(Some(header.id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// As [`UnrecoveredEvents::open`], for readers, who cannot recover: for `verify`, `dump`, `explain` beside a stopped exchange.
     ///
     /// # Errors
     /// As [`UnrecoveredEvents::open`].
@@ -197,6 +255,7 @@ impl UnrecoveredEvents {
             .first()
             .map_or(self.settings.segment_size, |found| wide(found.map.length()));
         let kept = self.scan.end.map_or(0, |end| end.view + 1);
+        let dropped = self.dropped();
         self.remove_after(kept)?;
         let next = SegmentNumber(wide(kept) + 1);
         let (storage, target) = (Arc::clone(&self.storage), self.settings.prepared_segments);
@@ -227,7 +286,10 @@ impl UnrecoveredEvents {
             reader,
             storage,
             last_seq,
-            done: EventRecovered::default(),
+            done: EventRecovered {
+                dropped,
+                ..EventRecovered::default()
+            },
         })
     }
 
@@ -237,6 +299,31 @@ impl UnrecoveredEvents {
         self.scan
             .end
             .map_or(0, |end| wide(end.view) * wide(size) + wide(end.offset))
+    }
+
+    /// What stands behind the whole part and is not zero.
+    fn dropped(&self) -> Option<EventsDropped> {
+        let (first_view, end) = self.scan.end.map_or((0, 0), |end| (end.view, end.offset));
+        let mut ranges = Vec::new();
+        for (place, found) in self.segments.iter().enumerate().skip(first_view) {
+            let offset = if place == first_view { end } else { 0 };
+            let used = used_length(found.map.whole());
+            if used > offset {
+                ranges.push(DroppedRange {
+                    file: found.name.clone(),
+                    offset: wide(offset),
+                    bytes: wide(used - offset),
+                });
+            }
+        }
+        let EventScan {
+            last_seq, surviving, ..
+        } = &self.scan;
+        (!ranges.is_empty()).then(|| EventsDropped {
+            ranges,
+            first: last_seq.next(),
+            last_whole: (surviving > last_seq).then_some(*surviving),
+        })
     }
 
     fn remove_after(&mut self, kept: usize) -> Result<(), Error> {

@@ -26,7 +26,8 @@ pub(super) struct Folder {
 /// Whether a running exchange may go on writing meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beside {
-    /// It may: what it writes from now on is not seen.
+    /// It may: what it writes from now on is not seen, nor is a command whose events are not there yet. Events follow
+    /// only what is durable, so that nothing is shown that a power cut could undo.
     Running,
     /// The folder is locked: nobody writes.
     Nobody,
@@ -63,19 +64,24 @@ impl AtRest {
             Beside::Nobody => lock_folder(folder)?,
         };
         let Some(id) = journal_id_of(&storage) else {
-            // Whatever is wrong with it is said by looking closer; when nothing is, there is nothing.
-            UnrecoveredJournal::open(Arc::clone(&storage), CommandSettings::default())?.inspect(&[])?;
+            if beside == Beside::Nobody {
+                // Whatever is wrong with it is said by looking closer; when nothing is, there is nothing.
+                UnrecoveredJournal::open(Arc::clone(&storage), CommandSettings::default())?.inspect(&[])?;
+            }
             let error = anyhow::anyhow!("{}: no journal begins here", folder.display());
             return Err(Ended::with(Exit::JournalCorrupt, error));
         };
         let events = UnrecoveredEvents::open_to_read(Arc::clone(&storage), EventSettings::default(), id)?;
-        let surviving = events.report().surviving;
-        let witness = (surviving > Seq::ZERO).then_some(Witness {
-            seq: surviving,
+        let journal = UnrecoveredJournal::open(Arc::clone(&storage), CommandSettings::default())?;
+        let report = events.report();
+        let witness = (report.surviving > Seq::ZERO).then_some(Witness {
+            seq: report.surviving,
             what: "a surviving event",
         });
-        let journal = UnrecoveredJournal::open(Arc::clone(&storage), CommandSettings::default())?;
-        let commands = journal.inspect(witness.as_slice())?;
+        let commands = match beside {
+            Beside::Running => journal.inspect_beside_writer(report.last_seq)?,
+            Beside::Nobody => journal.inspect(witness.as_slice())?,
+        };
         Ok(AtRest {
             storage,
             id,

@@ -68,6 +68,19 @@ fn tell_recovery(server: &Server) {
     for cut in &report.commands.cuts {
         tracing::warn!(file = cut.file, offset = cut.offset, bytes = cut.bytes, claimed = ?cut.claimed, "a torn last batch was cut");
     }
+    if let Some(dropped) = &report.events.dropped {
+        let (first, last_whole) = (dropped.first.0, dropped.last_whole.map(|seq| seq.0));
+        for range in &dropped.ranges {
+            tracing::warn!(
+                file = range.file,
+                offset = range.offset,
+                bytes = range.bytes,
+                first,
+                last_whole,
+                "events that were torn or damaged were dropped and made again"
+            );
+        }
+    }
     let took_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         seq = report.commands.last_seq.0,

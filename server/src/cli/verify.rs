@@ -4,6 +4,7 @@ use super::at_rest::{AtRest, Beside, Folder};
 use super::serve::{progress_bar, show};
 use super::{Ended, say};
 use crate::exit::{Exit, Failure};
+use crate::lockout;
 use crate::recovery::frame_of;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +37,11 @@ impl Verify {
             executed.compared, executed.missing
         ))?;
         say::line(format_args!("event hash     {}", executed.hasher.hash()))?;
-        trial_balance(&executed.exchange)
+        trial_balance(&executed.exchange)?;
+        if lockout::lift(&found.storage)? {
+            say::line(format_args!("lock-out       lifted: it may serve again"))?;
+        }
+        Ok(())
     }
 }
 
