@@ -14,9 +14,13 @@ use crate::told::tellings;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use xq_protocol::{
-    Event, Frame, Hash, Header, RejectReason, ReqSeq, SeriesId, SessionDown, SessionId, SessionUp,
-    TerminateReason,
+    Hash, Header, RejectReason, ReqSeq, SeriesId, SessionDown, SessionId, SessionUp, TerminateReason,
 };
+
+/// Outcomes told again at once: each begins with a search for its command, through up to about a thousand others.
+const REPEATS_AT_ONCE: usize = 16;
+/// Bytes of outcomes told again at once, but for the last outcome's.
+const REPEATED_BYTES_AT_ONCE: usize = 64 << 10;
 
 /// What the gateway needs of the rest of the exchange.
 pub struct Borders {
@@ -79,23 +83,36 @@ impl Hub {
         &mut self.floor
     }
 
-    /// Follows a bounded number of events; returns how many.
+    /// Follows a bounded number of events, and tells a bounded number of outcomes again; returns how many of both.
     pub fn poll(&mut self) -> usize {
         let (now, durable) = (self.clock.now(), self.source.durable());
         let floor = &mut self.floor;
         let visited = self.source.poll(&mut |frame| floor.visit(frame, now, durable));
-        for (session, original) in self.floor.repeats() {
+        let repeated = self.repeat_some();
+        self.floor.drop_slow();
+        self.pay_downs();
+        visited + repeated
+    }
+
+    /// Tells some outcomes again to those who repeated their requests; returns how many. The others wait for the next
+    /// time, since the one thread also has everyone else to serve.
+    fn repeat_some(&mut self) -> usize {
+        let (mut outcomes, mut bytes) = (0, 0);
+        while outcomes < REPEATS_AT_ONCE && bytes < REPEATED_BYTES_AT_ONCE {
+            let Some((session, original)) = self.floor.next_repeat() else {
+                break;
+            };
+            outcomes += 1;
+            let floor = &mut self.floor;
             self.source.read_from(original, &mut |frame| {
                 if frame.header.seq != original {
                     return ControlFlow::Break(());
                 }
-                floor_repeat(&mut self.floor, frame, session);
-                ControlFlow::Continue(())
+                bytes += frame.bytes().len();
+                floor.repeat(frame, session)
             });
         }
-        self.floor.drop_slow();
-        self.pay_downs();
-        visited
+        outcomes
     }
 
     /// A new connection that showed this certificate.
@@ -260,12 +277,5 @@ impl Hub {
     }
 }
 
-/// Tells a session again what it was told of one event.
-fn floor_repeat(floor: &mut Floor, frame: &Frame<'_>, session: SessionId) {
-    let event: Event<'_> = frame.event().expect("the event journal holds events");
-    for telling in tellings(frame.header, &event).into_iter().flatten() {
-        if telling.to == session {
-            floor.repeat(frame, &telling);
-        }
-    }
-}
+#[cfg(test)]
+mod tests;
