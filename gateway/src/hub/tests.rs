@@ -343,3 +343,74 @@ fn who_repeats_more_than_is_remembered_is_dropped() {
         "nothing is read for it any more"
     );
 }
+
+fn cancel(req_seq: u64) -> CommandFrame {
+    let cancel = CancelOrder {
+        account: AccountId(1),
+        reduce_qty: Qty(0),
+        order: OrderId(1),
+        cl_ord_id: ClOrdId::ZERO,
+    };
+    CommandFrame::new(Header::request(ReqSeq(req_seq)), &cancel)
+}
+
+impl Bench {
+    /// The numbers of the cancels that entered the ring.
+    fn cancels(&self) -> Vec<u64> {
+        let state = self.fake.state();
+        let cancels = state.entered.iter().filter(|e| e.0 == CancelOrder::TEMPLATE);
+        cancels.map(|entered| entered.2.0).collect()
+    }
+}
+
+#[test]
+fn a_connection_sends_nothing_after_a_newer_ones_session_up() {
+    let mut bench = Bench::new(Limits::default());
+    let first = bench.up(1);
+    bench.say(first, &[cancel(1)]);
+    let second = bench.connect(1);
+    bench.say(first, &[cancel(2)]);
+    assert_eq!(bench.cancels(), [1], "the second one is told to go on with 2");
+    assert_eq!(bench.heard(first), (vec![(DoorRejected::TEMPLATE, 2, 0)], None));
+
+    // The second comes up when a third has asked: it is fenced off, too.
+    let third = bench.connect(1);
+    let session = session_of(1);
+    bench.established(session, 2, 1);
+    assert_eq!(bench.heard(first).1, Some(TerminateReason::TakenOver));
+    bench.say(second, &[cancel(2)]);
+    assert_eq!(bench.cancels(), [1]);
+    bench.established(session, 3, 1);
+    assert_eq!(bench.heard(second).1, Some(TerminateReason::TakenOver));
+    bench.say(third, &[cancel(2)]);
+    assert_eq!(bench.cancels(), [1, 2]);
+    let down = |entered: &(u16, SessionId, ReqSeq, u64)| entered.0 == SessionDown::TEMPLATE;
+    assert!(
+        !bench.fake.state().entered.iter().any(down),
+        "the session did not end"
+    );
+}
+
+#[test]
+fn a_connection_goes_on_when_the_newer_one_is_refused() {
+    let mut bench = Bench::new(Limits::default());
+    let first = bench.up(1);
+    let second = bench.connect(1);
+    bench.say(first, &[cancel(1)]);
+    let refused = Rejected {
+        template: Count(u32::from(SessionUp::TEMPLATE)),
+        code: RejectReason::NotAuthorised.code(),
+        reserved: Reserved::ZERO,
+        cl_ord_id: ClOrdId::ZERO,
+        order: OrderId(0),
+        account: AccountId(0),
+        series: SeriesId(0),
+        observed: Observed(0),
+        allowed: Observed(0),
+    };
+    bench.event(session_of(1), ReqSeq(0), &refused);
+    bench.follow();
+    assert_eq!(bench.heard(second).1, Some(TerminateReason::Refused));
+    bench.say(first, &[cancel(2)]);
+    assert_eq!(bench.cancels(), [2]);
+}
