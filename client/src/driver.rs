@@ -77,7 +77,7 @@ impl Driver {
                 Some(link) => Ok(link),
                 None => Link::open(&self.endpoint, &self.config, self.known()).await,
             };
-            let ended = match opened {
+            let (ended, mut reports) = match opened {
                 Ok(link) => {
                     backoff = Duration::from_millis(10);
                     let ended = self.serve(link).await;
@@ -85,10 +85,12 @@ impl Driver {
                     self.shared.outbox().hold();
                     ended
                 }
-                Err(error) => error,
+                Err(error) => (error, Vec::new()),
             };
             let passing = ended.is_passing();
-            let told = self.batches.send(vec![Report::Down(ended)]).await;
+            // What was heard is counted already: the next connection is asked for what comes after it.
+            reports.push(Report::Down(ended));
+            let told = self.batches.send(reports).await;
             if !passing || told.is_err() {
                 break;
             }
@@ -109,7 +111,8 @@ impl Driver {
         }
     }
 
-    async fn serve(&mut self, link: Link) -> ClientError {
+    /// Serves a connection to its end; returns why it ended, and what was heard on it and not delivered.
+    async fn serve(&mut self, link: Link) -> (ClientError, Vec<Report>) {
         let Link {
             connection,
             mut send,
@@ -125,6 +128,7 @@ impl Driver {
             shared: &self.shared,
             connection: connection.clone(),
             batches: &self.batches,
+            heard: Vec::new(),
             session: self.config.session,
             next_out: self.next_out,
             retransmit_max: ack.retransmit_max,
@@ -135,12 +139,13 @@ impl Driver {
             ended = write(&self.shared, &mut send, duration(ack.heartbeat)) => ended,
         };
         self.next_out = reader.next_out;
+        let heard = reader.heard;
         let reason = match &ended {
             Ok(never) => match *never {},
             Err(_) => TerminateReason::Requested,
         };
         connection.close(quinn::VarInt::from_u32(u32::from(reason as u8)), b"");
-        ended.err().unwrap_or(ClientError::Closed)
+        (ended.err().unwrap_or(ClientError::Closed), heard)
     }
 }
 
@@ -194,6 +199,9 @@ struct Reader<'a> {
     shared: &'a Shared,
     connection: Connection,
     batches: &'a Batches,
+    /// Heard, counted and not delivered yet. It stands here because a connection may end at any wait, also at the one
+    /// for room among the batches.
+    heard: Vec<Report>,
     session: SessionId,
     next_out: ReqSeq,
     retransmit_max: Count,
@@ -205,7 +213,8 @@ impl Reader<'_> {
         (mut recv, mut inbound): (RecvStream, Inbound),
         ack: &xq_protocol::EstablishAck,
     ) -> Result<Never, ClientError> {
-        self.deliver(vec![Report::Up(*ack)]).await?;
+        self.heard.push(Report::Up(*ack));
+        self.deliver().await?;
         // What was missed comes first: it may answer requests that would else be sent again.
         self.catch_up(ack.next_out_seq).await?;
         let window = usize::try_from(ack.window.0).unwrap_or(usize::MAX);
@@ -214,15 +223,14 @@ impl Reader<'_> {
         self.shared.more.notify_one();
         let lapse = duration(ack.lapse);
         loop {
-            let mut batch = Vec::new();
             let mut told_so_far = None;
             while let Some(frame) = inbound.next().map_err(crate::wire::ReadError::from)? {
-                told_so_far = self.frame(&frame, &mut batch)?;
+                told_so_far = self.frame(&frame)?;
                 if told_so_far.is_some() {
                     break;
                 }
             }
-            self.deliver(batch).await?;
+            self.deliver().await?;
             match told_so_far {
                 Some(next) => self.catch_up(next).await?,
                 None => {
@@ -233,17 +241,19 @@ impl Reader<'_> {
         }
     }
 
-    async fn deliver(&self, batch: Vec<Report>) -> Result<(), ClientError> {
-        if !batch.is_empty() {
-            self.batches.send(batch).await.map_err(|_| ClientError::Closed)?;
+    /// Delivers what was heard; if it is not waited for to the end, all of it stays.
+    async fn deliver(&mut self) -> Result<(), ClientError> {
+        if !self.heard.is_empty() {
+            let room = self.batches.reserve().await.map_err(|_| ClientError::Closed)?;
+            room.send(std::mem::take(&mut self.heard));
         }
         Ok(())
     }
 
     /// Takes one frame of the main stream; returns what is told so far when some of it is missing here.
-    fn frame(&mut self, frame: &Frame<'_>, batch: &mut Vec<Report>) -> Result<Option<ReqSeq>, ClientError> {
+    fn frame(&mut self, frame: &Frame<'_>) -> Result<Option<ReqSeq>, ClientError> {
         if is_told(frame.header) {
-            self.told(frame, batch)?;
+            self.told(frame)?;
             return Ok(None);
         }
         match frame.session_message() {
@@ -252,14 +262,14 @@ impl Reader<'_> {
             }
             Ok(SessionMessage::DoorRejected(rejected)) => {
                 self.answered(rejected.req_seq);
-                batch.push(Report::Refused(*rejected));
+                self.heard.push(Report::Refused(*rejected));
                 Ok(None)
             }
             other => Err(unexpected(frame, other)),
         }
     }
 
-    fn told(&mut self, frame: &Frame<'_>, batch: &mut Vec<Report>) -> Result<(), ClientError> {
+    fn told(&mut self, frame: &Frame<'_>) -> Result<(), ClientError> {
         let copy =
             EventFrame::copy_of(frame).ok_or_else(|| ClientError::Unexpected("a long event".to_owned()))?;
         let header = frame.header;
@@ -276,7 +286,7 @@ impl Reader<'_> {
         if !repeated {
             self.next_out = ReqSeq(self.next_out.0 + 1);
         }
-        batch.push(Report::Event { out_seq, frame: copy });
+        self.heard.push(Report::Event { out_seq, frame: copy });
         Ok(())
     }
 
@@ -313,12 +323,11 @@ impl Reader<'_> {
                 other => return Err(unexpected(&head, other)),
             };
             while left > 0 {
-                let mut batch = Vec::new();
                 while let Some(frame) = inbound.next().map_err(crate::wire::ReadError::from)? {
-                    self.told(&frame, &mut batch)?;
+                    self.told(&frame)?;
                     left -= 1;
                 }
-                self.deliver(batch).await?;
+                self.deliver().await?;
                 if left > 0 {
                     inbound.read(&mut recv).await?;
                 }
