@@ -168,6 +168,8 @@ impl Hub {
             self.floor.up_offered(id, presence);
         } else {
             session.refused(RejectReason::EngineBusy, out);
+            // It may have ended in the same read. What never entered has no end: its number is the next connection's.
+            out.down = out.down.filter(|down| *down != presence);
         }
     }
 

@@ -414,3 +414,27 @@ fn a_connection_goes_on_when_the_newer_one_is_refused() {
     bench.say(first, &[cancel(2)]);
     assert_eq!(bench.cancels(), [2]);
 }
+
+#[test]
+fn a_session_up_that_found_no_room_owes_no_end() {
+    let mut bench = Bench::new(Limits::default());
+    let (hasty, _) = bench.hub.open(ALICE);
+    let establish = Establish {
+        session: session_of(1),
+        reserved: Reserved::ZERO,
+        next_out_seq: ReqSeq(0),
+        journal_id: JournalId::ZERO,
+    };
+    let mut broken = cancel(1);
+    broken.header_mut().version = 99;
+    bench.fake.state().is_full = true;
+    bench.say(hasty, &[CommandFrame::new(Header::default(), &establish), broken]);
+    assert_eq!(bench.heard(hasty).1, Some(TerminateReason::Malformed));
+    // The next connection gets the same number, and nothing owed ends it.
+    bench.fake.state().is_full = false;
+    let next = bench.up(1);
+    bench.hub.tick();
+    let entered: Vec<_> = bench.fake.state().entered.iter().map(|e| (e.0, e.3)).collect();
+    assert_eq!(entered, [(SessionUp::TEMPLATE, 1)]);
+    assert_eq!(bench.heard(next).1, None);
+}
