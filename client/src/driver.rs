@@ -126,7 +126,6 @@ impl Driver {
         }
         let mut reader = Reader {
             shared: &self.shared,
-            connection: connection.clone(),
             batches: &self.batches,
             heard: Vec::new(),
             session: self.config.session,
@@ -135,7 +134,7 @@ impl Driver {
         };
         *self.shared.connection() = Some(connection.clone());
         let ended = tokio::select! {
-            ended = reader.run((recv, inbound), &ack) => ended,
+            ended = reader.run((&connection, recv, inbound), &ack) => ended,
             ended = write(&self.shared, &mut send, duration(ack.heartbeat)) => ended,
         };
         self.next_out = reader.next_out;
@@ -197,7 +196,6 @@ async fn say_good_bye(send: &mut SendStream) -> Result<Never, ClientError> {
 
 struct Reader<'a> {
     shared: &'a Shared,
-    connection: Connection,
     batches: &'a Batches,
     /// Heard, counted and not delivered yet. It stands here because a connection may end at any wait, also at the one
     /// for room among the batches.
@@ -210,13 +208,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     async fn run(
         &mut self,
-        (mut recv, mut inbound): (RecvStream, Inbound),
+        (connection, mut recv, mut inbound): (&Connection, RecvStream, Inbound),
         ack: &xq_protocol::EstablishAck,
     ) -> Result<Never, ClientError> {
         self.heard.push(Report::Up(*ack));
         self.deliver().await?;
         // What was missed comes first: it may answer requests that would else be sent again.
-        self.catch_up(ack.next_out_seq).await?;
+        self.catch_up(connection, ack.next_out_seq).await?;
         let window = usize::try_from(ack.window.0).unwrap_or(usize::MAX);
         self.shared.outbox().restart(ack.next_req_seq, window);
         self.shared.room.notify_waiters();
@@ -232,7 +230,7 @@ impl Reader<'_> {
             }
             self.deliver().await?;
             match told_so_far {
-                Some(next) => self.catch_up(next).await?,
+                Some(next) => self.catch_up(connection, next).await?,
                 None => {
                     let read = tokio::time::timeout(lapse, inbound.read(&mut recv)).await;
                     read.map_err(|_| ClientError::Silent)??;
@@ -300,7 +298,7 @@ impl Reader<'_> {
     }
 
     /// Has told again what is missing before number `next`.
-    async fn catch_up(&mut self, next: ReqSeq) -> Result<(), ClientError> {
+    async fn catch_up(&mut self, connection: &Connection, next: ReqSeq) -> Result<(), ClientError> {
         while self.next_out < next {
             let missing = next.0 - self.next_out.0;
             let count = Count(
@@ -313,7 +311,7 @@ impl Reader<'_> {
                 count,
                 reserved: Reserved::ZERO,
             };
-            let mut recv = ask(&self.connection, &request).await?;
+            let mut recv = ask(connection, &request).await?;
             let mut inbound = Inbound::new(32 << 10);
             let head = inbound.wait(&mut recv).await?;
             let mut left = match head.session_message() {
@@ -323,10 +321,7 @@ impl Reader<'_> {
                 other => return Err(unexpected(&head, other)),
             };
             while left > 0 {
-                while let Some(frame) = inbound.next().map_err(crate::wire::ReadError::from)? {
-                    self.told(&frame)?;
-                    left -= 1;
-                }
+                left = self.told_again(&mut inbound, left)?;
                 self.deliver().await?;
                 if left > 0 {
                     inbound.read(&mut recv).await?;
@@ -335,9 +330,60 @@ impl Reader<'_> {
         }
         Ok(())
     }
+
+    /// Takes what is there of a retransmission that has `left` messages to come; returns how many it has then.
+    fn told_again(&mut self, inbound: &mut Inbound, mut left: u32) -> Result<u32, ClientError> {
+        while let Some(frame) = inbound.next().map_err(crate::wire::ReadError::from)? {
+            let Some(one_less) = left.checked_sub(1) else {
+                return Err(ClientError::Unexpected("more messages than announced".to_owned()));
+            };
+            self.told(&frame)?;
+            left = one_less;
+        }
+        Ok(left)
+    }
 }
 
 /// Says whether a frame is an event, as it is told.
 fn is_told(header: &Header) -> bool {
     (200..300).contains(&header.template_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xq_protocol::{NotApplied, Seq};
+
+    /// So many events, each that a number was skipped.
+    fn events(count: u64) -> Inbound {
+        let frames = (1..=count).map(|number| {
+            let header = Header {
+                seq: Seq(number),
+                flags: Header::LAST,
+                ..Header::default()
+            };
+            let (from, to) = (ReqSeq(number), ReqSeq(number));
+            EventFrame::new(header, &NotApplied { from, to })
+        });
+        Inbound::holding(frames.flat_map(|frame| frame.bytes().to_vec()).collect())
+    }
+
+    #[test]
+    fn a_retransmission_tells_no_more_than_it_announced() {
+        let shared = Shared::new(Outbox::new(ReqSeq(1)));
+        let (batches, _receiver) = mpsc::channel(1);
+        let mut reader = Reader {
+            shared: &shared,
+            batches: &batches,
+            heard: Vec::new(),
+            session: SessionId(16),
+            next_out: ReqSeq(1),
+            retransmit_max: Count(10),
+        };
+        let mut told = |count, left| reader.told_again(&mut events(count), left).ok();
+        assert_eq!((told(3, 3), told(3, 4)), (Some(0), Some(1)));
+        assert_eq!((told(1, 0), told(4, 3)), (None, None));
+        // What was announced counts, whatever follows it.
+        assert_eq!((reader.next_out, reader.heard.len()), (ReqSeq(10), 9));
+    }
 }
