@@ -6,7 +6,7 @@ use crate::config::Limits;
 use crate::feed::FeedId;
 use crate::floor::Floor;
 use crate::frames::{Frames, Inbound, each};
-use crate::output::Output;
+use crate::output::{Output, Presence};
 use crate::pipe::{Bells, Taken};
 use crate::register::LinkId;
 use crate::stats::Stats;
@@ -14,7 +14,8 @@ use crate::told::tellings;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use xq_protocol::{
-    Hash, Header, RejectReason, ReqSeq, SeriesId, SessionDown, SessionId, SessionUp, TerminateReason,
+    Hash, Header, ParticipantId, RejectReason, ReqSeq, SeriesId, SessionDown, SessionId, SessionUp,
+    TerminateReason,
 };
 
 /// Outcomes told again at once: each begins with a search for its command, through up to about a thousand others.
@@ -155,7 +156,7 @@ impl Hub {
         }
     }
 
-    fn offer_up(&mut self, id: LinkId, presence: crate::output::Presence, out: &mut Output) {
+    fn offer_up(&mut self, id: LinkId, presence: Presence, out: &mut Output) {
         let header = self.house_header(presence.session);
         let session = self.floor.session(id).expect("it asked for this");
         let command = SessionUp {
@@ -265,17 +266,28 @@ impl Hub {
         replay.next < replay.end
     }
 
-    /// Begins a feed of a series' book.
+    /// Admits what a connection asks for on a further stream; who asks.
     ///
     /// # Errors
-    /// R410: the book has more orders than a snapshot may have.
-    pub fn open_feed(&mut self, series: SeriesId) -> Result<(FeedId, Bells), RejectReason> {
+    /// R102: its session is not up; R105: the throttle.
+    pub fn admit_ask(&mut self, id: LinkId) -> Result<Presence, RejectReason> {
+        let now = self.clock.now();
+        let session = self.floor.session(id);
+        session.ok_or(RejectReason::SessionNotEstablished)?.admit_ask(now)
+    }
+
+    /// Begins a feed of a series' book for a participant.
+    ///
+    /// # Errors
+    /// R410: the book has more orders than a snapshot may have, or more would wait than may.
+    pub fn open_feed(
+        &mut self,
+        owner: ParticipantId,
+        series: SeriesId,
+    ) -> Result<(FeedId, Bells), RejectReason> {
         let limits = self.limits;
         let (books, feeds) = self.floor.market();
-        if books.resting(series) > limits.feed_orders_max {
-            return Err(RejectReason::Capacity);
-        }
-        Ok(feeds.open(series, books, limits.outbox_max))
+        feeds.open((owner, series), books, &limits)
     }
 }
 

@@ -85,6 +85,18 @@ impl Session {
             State::Awaiting | State::Establishing(_) | State::Closed => None,
         }
     }
+    /// Lets what its client asks for on a further stream through the throttle, as one request; who asks.
+    ///
+    /// # Errors
+    /// R102: it is not up; R105: the throttle.
+    pub fn admit_ask(&mut self, now: Nanos) -> Result<Presence, RejectReason> {
+        let presence = self.up().ok_or(RejectReason::SessionNotEstablished)?;
+        if self.throttle.take(now) {
+            Ok(presence)
+        } else {
+            Err(RejectReason::Throttled)
+        }
+    }
     /// Says whether it has ended.
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed

@@ -438,3 +438,23 @@ fn a_session_up_that_found_no_room_owes_no_end() {
     assert_eq!(entered, [(SessionUp::TEMPLATE, 1)]);
     assert_eq!(bench.heard(next).1, None);
 }
+
+#[test]
+fn what_is_asked_for_beside_the_orders_passes_the_throttle() {
+    let mut bench = Bench::new(Limits {
+        throttle_burst: Count(2),
+        ..Limits::default()
+    });
+    let alice = bench.connect(1);
+    assert_eq!(
+        bench.hub.admit_ask(alice),
+        Err(RejectReason::SessionNotEstablished)
+    );
+    bench.establish(0);
+    let presence = Presence {
+        session: session_of(1),
+        connection: ConnectionId(1),
+    };
+    let asked: Vec<_> = (0..3).map(|_| bench.hub.admit_ask(alice)).collect();
+    assert_eq!(asked, [Ok(presence), Ok(presence), Err(RejectReason::Throttled)]);
+}
