@@ -77,7 +77,7 @@ impl Driver {
                 Some(link) => Ok(link),
                 None => Link::open(&self.endpoint, &self.config, self.known()).await,
             };
-            let ended = match opened {
+            let (ended, mut reports) = match opened {
                 Ok(link) => {
                     backoff = Duration::from_millis(10);
                     let ended = self.serve(link).await;
@@ -85,10 +85,12 @@ impl Driver {
                     self.shared.outbox().hold();
                     ended
                 }
-                Err(error) => error,
+                Err(error) => (error, Vec::new()),
             };
             let passing = ended.is_passing();
-            let told = self.batches.send(vec![Report::Down(ended)]).await;
+            // What was heard is counted already: the next connection is asked for what comes after it.
+            reports.push(Report::Down(ended));
+            let told = self.batches.send(reports).await;
             if !passing || told.is_err() {
                 break;
             }
@@ -109,7 +111,8 @@ impl Driver {
         }
     }
 
-    async fn serve(&mut self, link: Link) -> ClientError {
+    /// Serves a connection to its end; returns why it ended, and what was heard on it and not delivered.
+    async fn serve(&mut self, link: Link) -> (ClientError, Vec<Report>) {
         let Link {
             connection,
             mut send,
@@ -123,24 +126,25 @@ impl Driver {
         }
         let mut reader = Reader {
             shared: &self.shared,
-            connection: connection.clone(),
             batches: &self.batches,
+            heard: Vec::new(),
             session: self.config.session,
             next_out: self.next_out,
             retransmit_max: ack.retransmit_max,
         };
         *self.shared.connection() = Some(connection.clone());
         let ended = tokio::select! {
-            ended = reader.run((recv, inbound), &ack) => ended,
+            ended = reader.run((&connection, recv, inbound), &ack) => ended,
             ended = write(&self.shared, &mut send, duration(ack.heartbeat)) => ended,
         };
         self.next_out = reader.next_out;
+        let heard = reader.heard;
         let reason = match &ended {
             Ok(never) => match *never {},
             Err(_) => TerminateReason::Requested,
         };
         connection.close(quinn::VarInt::from_u32(u32::from(reason as u8)), b"");
-        ended.err().unwrap_or(ClientError::Closed)
+        (ended.err().unwrap_or(ClientError::Closed), heard)
     }
 }
 
@@ -192,8 +196,10 @@ async fn say_good_bye(send: &mut SendStream) -> Result<Never, ClientError> {
 
 struct Reader<'a> {
     shared: &'a Shared,
-    connection: Connection,
     batches: &'a Batches,
+    /// Heard, counted and not delivered yet. It stands here because a connection may end at any wait, also at the one
+    /// for room among the batches.
+    heard: Vec<Report>,
     session: SessionId,
     next_out: ReqSeq,
     retransmit_max: Count,
@@ -202,29 +208,29 @@ struct Reader<'a> {
 impl Reader<'_> {
     async fn run(
         &mut self,
-        (mut recv, mut inbound): (RecvStream, Inbound),
+        (connection, mut recv, mut inbound): (&Connection, RecvStream, Inbound),
         ack: &xq_protocol::EstablishAck,
     ) -> Result<Never, ClientError> {
-        self.deliver(vec![Report::Up(*ack)]).await?;
+        self.heard.push(Report::Up(*ack));
+        self.deliver().await?;
         // What was missed comes first: it may answer requests that would else be sent again.
-        self.catch_up(ack.next_out_seq).await?;
+        self.catch_up(connection, ack.next_out_seq).await?;
         let window = usize::try_from(ack.window.0).unwrap_or(usize::MAX);
         self.shared.outbox().restart(ack.next_req_seq, window);
         self.shared.room.notify_waiters();
         self.shared.more.notify_one();
         let lapse = duration(ack.lapse);
         loop {
-            let mut batch = Vec::new();
             let mut told_so_far = None;
             while let Some(frame) = inbound.next().map_err(crate::wire::ReadError::from)? {
-                told_so_far = self.frame(&frame, &mut batch)?;
+                told_so_far = self.frame(&frame)?;
                 if told_so_far.is_some() {
                     break;
                 }
             }
-            self.deliver(batch).await?;
+            self.deliver().await?;
             match told_so_far {
-                Some(next) => self.catch_up(next).await?,
+                Some(next) => self.catch_up(connection, next).await?,
                 None => {
                     let read = tokio::time::timeout(lapse, inbound.read(&mut recv)).await;
                     read.map_err(|_| ClientError::Silent)??;
@@ -233,17 +239,19 @@ impl Reader<'_> {
         }
     }
 
-    async fn deliver(&self, batch: Vec<Report>) -> Result<(), ClientError> {
-        if !batch.is_empty() {
-            self.batches.send(batch).await.map_err(|_| ClientError::Closed)?;
+    /// Delivers what was heard; if it is not waited for to the end, all of it stays.
+    async fn deliver(&mut self) -> Result<(), ClientError> {
+        if !self.heard.is_empty() {
+            let room = self.batches.reserve().await.map_err(|_| ClientError::Closed)?;
+            room.send(std::mem::take(&mut self.heard));
         }
         Ok(())
     }
 
     /// Takes one frame of the main stream; returns what is told so far when some of it is missing here.
-    fn frame(&mut self, frame: &Frame<'_>, batch: &mut Vec<Report>) -> Result<Option<ReqSeq>, ClientError> {
+    fn frame(&mut self, frame: &Frame<'_>) -> Result<Option<ReqSeq>, ClientError> {
         if is_told(frame.header) {
-            self.told(frame, batch)?;
+            self.told(frame)?;
             return Ok(None);
         }
         match frame.session_message() {
@@ -252,14 +260,14 @@ impl Reader<'_> {
             }
             Ok(SessionMessage::DoorRejected(rejected)) => {
                 self.answered(rejected.req_seq);
-                batch.push(Report::Refused(*rejected));
+                self.heard.push(Report::Refused(*rejected));
                 Ok(None)
             }
             other => Err(unexpected(frame, other)),
         }
     }
 
-    fn told(&mut self, frame: &Frame<'_>, batch: &mut Vec<Report>) -> Result<(), ClientError> {
+    fn told(&mut self, frame: &Frame<'_>) -> Result<(), ClientError> {
         let copy =
             EventFrame::copy_of(frame).ok_or_else(|| ClientError::Unexpected("a long event".to_owned()))?;
         let header = frame.header;
@@ -276,7 +284,7 @@ impl Reader<'_> {
         if !repeated {
             self.next_out = ReqSeq(self.next_out.0 + 1);
         }
-        batch.push(Report::Event { out_seq, frame: copy });
+        self.heard.push(Report::Event { out_seq, frame: copy });
         Ok(())
     }
 
@@ -290,7 +298,7 @@ impl Reader<'_> {
     }
 
     /// Has told again what is missing before number `next`.
-    async fn catch_up(&mut self, next: ReqSeq) -> Result<(), ClientError> {
+    async fn catch_up(&mut self, connection: &Connection, next: ReqSeq) -> Result<(), ClientError> {
         while self.next_out < next {
             let missing = next.0 - self.next_out.0;
             let count = Count(
@@ -303,7 +311,7 @@ impl Reader<'_> {
                 count,
                 reserved: Reserved::ZERO,
             };
-            let mut recv = ask(&self.connection, &request).await?;
+            let mut recv = ask(connection, &request).await?;
             let mut inbound = Inbound::new(32 << 10);
             let head = inbound.wait(&mut recv).await?;
             let mut left = match head.session_message() {
@@ -313,12 +321,8 @@ impl Reader<'_> {
                 other => return Err(unexpected(&head, other)),
             };
             while left > 0 {
-                let mut batch = Vec::new();
-                while let Some(frame) = inbound.next().map_err(crate::wire::ReadError::from)? {
-                    self.told(&frame, &mut batch)?;
-                    left -= 1;
-                }
-                self.deliver(batch).await?;
+                left = self.told_again(&mut inbound, left)?;
+                self.deliver().await?;
                 if left > 0 {
                     inbound.read(&mut recv).await?;
                 }
@@ -326,9 +330,60 @@ impl Reader<'_> {
         }
         Ok(())
     }
+
+    /// Takes what is there of a retransmission that has `left` messages to come; returns how many it has then.
+    fn told_again(&mut self, inbound: &mut Inbound, mut left: u32) -> Result<u32, ClientError> {
+        while let Some(frame) = inbound.next().map_err(crate::wire::ReadError::from)? {
+            let Some(one_less) = left.checked_sub(1) else {
+                return Err(ClientError::Unexpected("more messages than announced".to_owned()));
+            };
+            self.told(&frame)?;
+            left = one_less;
+        }
+        Ok(left)
+    }
 }
 
 /// Says whether a frame is an event, as it is told.
 fn is_told(header: &Header) -> bool {
     (200..300).contains(&header.template_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xq_protocol::{NotApplied, Seq};
+
+    /// So many events, each that a number was skipped.
+    fn events(count: u64) -> Inbound {
+        let frames = (1..=count).map(|number| {
+            let header = Header {
+                seq: Seq(number),
+                flags: Header::LAST,
+                ..Header::default()
+            };
+            let (from, to) = (ReqSeq(number), ReqSeq(number));
+            EventFrame::new(header, &NotApplied { from, to })
+        });
+        Inbound::holding(frames.flat_map(|frame| frame.bytes().to_vec()).collect())
+    }
+
+    #[test]
+    fn a_retransmission_tells_no_more_than_it_announced() {
+        let shared = Shared::new(Outbox::new(ReqSeq(1)));
+        let (batches, _receiver) = mpsc::channel(1);
+        let mut reader = Reader {
+            shared: &shared,
+            batches: &batches,
+            heard: Vec::new(),
+            session: SessionId(16),
+            next_out: ReqSeq(1),
+            retransmit_max: Count(10),
+        };
+        let mut told = |count, left| reader.told_again(&mut events(count), left).ok();
+        assert_eq!((told(3, 3), told(3, 4)), (Some(0), Some(1)));
+        assert_eq!((told(1, 0), told(4, 3)), (None, None));
+        // What was announced counts, whatever follows it.
+        assert_eq!((reader.next_out, reader.heard.len()), (ReqSeq(10), 9));
+    }
 }

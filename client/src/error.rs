@@ -57,7 +57,7 @@ impl ClientError {
     /// Says whether another attempt may succeed: not when the exchange has said that this session will not be served.
     pub fn is_passing(&self) -> bool {
         match self {
-            ClientError::Terminated { reason, .. } => match reason {
+            ClientError::Terminated { reason, code } => match reason {
                 TerminateReason::HeartbeatLost
                 | TerminateReason::ServerStopping
                 | TerminateReason::TooSlow
@@ -66,8 +66,9 @@ impl ClientError {
                 | TerminateReason::TakenOver
                 | TerminateReason::Malformed
                 | TerminateReason::NotAuthorised
-                | TerminateReason::SessionAhead
-                | TerminateReason::Refused => false,
+                | TerminateReason::SessionAhead => false,
+                // It asked too often for what it had missed: later it may go on.
+                TerminateReason::Refused => *code == RejectReason::Throttled.code(),
             },
             ClientError::Socket(_)
             | ClientError::Connection(_)
@@ -142,5 +143,15 @@ mod tests {
         for (number, reason) in REASONS.iter().enumerate() {
             assert_eq!(number, *reason as usize);
         }
+    }
+
+    #[test]
+    fn a_refusal_passes_only_when_it_was_for_asking_too_often() {
+        let refused = |code: RejectReason| ClientError::Terminated {
+            reason: TerminateReason::Refused,
+            code: code.code(),
+        };
+        assert!(refused(RejectReason::Throttled).is_passing());
+        assert!(!refused(RejectReason::Capacity).is_passing());
     }
 }

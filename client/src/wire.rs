@@ -32,6 +32,15 @@ impl Inbound {
         }
     }
 
+    /// A buffer that holds these bytes, as if they were read.
+    #[cfg(test)]
+    pub(crate) fn holding(read: Vec<u8>) -> Inbound {
+        let mut inbound = Inbound::new(read.len());
+        inbound.words.as_mut_bytes()[..read.len()].copy_from_slice(&read);
+        inbound.end = read.len();
+        inbound
+    }
+
     /// Reads what is there, at least one byte; consumed bytes are given up.
     pub(crate) async fn read(&mut self, recv: &mut RecvStream) -> Result<usize, ReadError> {
         let bytes = self.words.as_mut_bytes();

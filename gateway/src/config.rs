@@ -41,8 +41,12 @@ pub struct Limits {
     pub outbox_max: usize,
     /// Bytes that are read from a connection at once.
     pub inbox: usize,
-    /// Orders that a feed's snapshot may have.
+    /// Feeds that a participant may have at once, in all its sessions.
+    pub feeds_max: usize,
+    /// Orders that a feed's snapshot may have, and that all snapshots which wait to be written to one participant may.
     pub feed_orders_max: usize,
+    /// Orders that all snapshots which wait to be written may have.
+    pub snapshot_orders_max: usize,
 }
 
 impl Default for Limits {
@@ -56,7 +60,9 @@ impl Default for Limits {
             retransmit_max: Count(4_096),
             outbox_max: 4 << 20,
             inbox: 64 << 10,
+            feeds_max: 32,
             feed_orders_max: 262_144,
+            snapshot_orders_max: 1_048_576,
         }
     }
 }

@@ -153,19 +153,17 @@ async fn further(mut send: SendStream, mut recv: RecvStream, id: LinkId, shared:
     let Ok(asked) = tokio::time::timeout(within, read_ask(&mut recv, &shared)).await else {
         return;
     };
-    let presence = shared
-        .hub
-        .borrow_mut()
-        .floor()
-        .session(id)
-        .and_then(|session| session.up());
-    let answer = asked.and_then(|ask| Ok((ask, presence.ok_or(RejectReason::SessionNotEstablished)?)));
+    let answer = asked.and_then(|ask| Ok((ask, shared.hub.borrow_mut().admit_ask(id)?)));
     match answer {
         Ok((Ask::Retransmit { from, count }, presence)) => {
             let replay = shared.hub.borrow().replay(presence.session, from.0, count.0);
             retransmit(&mut send, replay, &shared).await;
         }
-        Ok((Ask::Feed(series), _)) => feed(&mut send, series, &shared).await,
+        Ok((Ask::Feed(series), presence)) => {
+            let owner = presence.session.participant();
+            let opened = shared.hub.borrow_mut().open_feed(owner, series);
+            feed(&mut send, opened, &shared).await;
+        }
         Err(reason) => refuse(&mut send, reason, &shared).await,
     }
 }
@@ -231,8 +229,7 @@ impl Drop for OpenFeed<'_> {
     }
 }
 
-async fn feed(send: &mut SendStream, series: xq_protocol::SeriesId, shared: &Shared) {
-    let opened = shared.hub.borrow_mut().open_feed(series);
+async fn feed(send: &mut SendStream, opened: Result<(FeedId, Bells), RejectReason>, shared: &Shared) {
     let (id, bells) = match opened {
         Ok(opened) => opened,
         Err(reason) => return refuse(send, reason, shared).await,

@@ -6,10 +6,12 @@ use crate::feed::Feeds;
 use crate::output::{Output, Presence};
 use crate::pipe::{Bells, Pipe, Taken};
 use crate::register::{LinkId, Map, Register};
+use crate::repeats::Repeats;
 use crate::session::{Established, Session};
 use crate::stats::Stats;
 use crate::told::{Telling, drives_session, tellings};
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use xq_protocol::{
     Event, Frame, Hash, Header, KeyState, Nanos, RejectReason, Seq, SessionEstablished, SessionId, SessionUp,
@@ -31,8 +33,8 @@ pub struct Floor {
     last_link: u64,
     /// SessionDowns that must still enter the ring.
     owed: VecDeque<Presence>,
-    /// Repeated requests whose outcome is to be told again: whose, and which command's.
-    repeats: Vec<(SessionId, Seq)>,
+    /// Repeated requests whose outcome is to be told again.
+    repeats: Repeats,
     /// Connections whose pipe is over its limit.
     slow: Vec<LinkId>,
     limits: Limits,
@@ -49,7 +51,7 @@ impl Floor {
             links: Map::default(),
             last_link: 0,
             owed: VecDeque::new(),
-            repeats: Vec::new(),
+            repeats: Repeats::default(),
             slow: Vec::new(),
             limits,
             stats,
@@ -95,10 +97,7 @@ impl Floor {
             let code = RejectReason::from_code(rejected.code).unwrap_or(RejectReason::NotAuthorised);
             self.with(waited, |session, out| session.refused(code, out));
         } else if let Event::RequestRepeated(repeated) = event {
-            // At recovery nobody is there to be told again.
-            if self.register.session_mut(header.session).link.is_some() {
-                self.repeats.push((header.session, repeated.original));
-            }
+            self.repeated(header.session, repeated.original);
         } else if let Event::KeySet(key) = event
             && key.state == KeyState::Revoked
         {
@@ -122,26 +121,55 @@ impl Floor {
         }
     }
 
-    /// Tells a session again what it was told of an event.
-    pub fn repeat(&mut self, frame: &Frame<'_>, telling: &Telling<'_>) {
-        let link = self.register.session(telling.to).and_then(|record| record.link);
-        if let Some((id, link)) = link.and_then(|id| Some((id, self.links.get_mut(&id)?))) {
-            telling.write(frame, Header::REPEATED, &mut |bytes| link.pipe.put(bytes));
-            if link.pipe.is_over() {
-                self.slow.push(id);
-            }
+    fn repeated(&mut self, session: SessionId, original: Seq) {
+        let record = self.register.session_mut(session);
+        // At recovery nobody is there to be told again.
+        if let Some(id) = record.link
+            && self.repeats.push(session, original).is_err()
+        {
+            self.slow.push(id);
+            record.link = None;
         }
     }
 
-    /// The repeated requests whose outcome is still to be told again.
-    pub fn repeats(&mut self) -> Vec<(SessionId, Seq)> {
-        std::mem::take(&mut self.repeats)
+    /// Tells a session again what it was told of an event; breaks when it can be told nothing more.
+    pub fn repeat(&mut self, frame: &Frame<'_>, session: SessionId) -> ControlFlow<()> {
+        let record = self.register.session_mut(session);
+        let linked = record.link.and_then(|id| Some((id, self.links.get_mut(&id)?)));
+        let Some((id, link)) = linked else {
+            return ControlFlow::Break(());
+        };
+        let event = frame.event().expect("the event journal holds events");
+        for telling in tellings(frame.header, &event).into_iter().flatten() {
+            if telling.to == session {
+                telling.write(frame, Header::REPEATED, &mut |bytes| link.pipe.put(bytes));
+            }
+        }
+        if link.pipe.is_over() {
+            self.slow.push(id);
+            record.link = None;
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The next repeated request whose outcome is to be told again: whose, and which command's.
+    pub fn next_repeat(&mut self) -> Option<(SessionId, Seq)> {
+        while let Some(session) = self.repeats.turn() {
+            if self.register.session_mut(session).link.is_some() {
+                return self.repeats.next();
+            }
+            self.repeats.forget(session);
+        }
+        None
     }
 
     fn established(&mut self, session: SessionId, now: Nanos, news: &Established<'_>) {
         let event: &SessionEstablished = news.event;
         let record = self.register.session_mut(session);
         let (next, last) = (record.established(event), record.link.take());
+        // The connection that repeated them is not the one that comes up now.
+        self.repeats.forget(session);
         // Whoever had the session has it no more, even when the newer connection is gone already.
         self.end_link(last, TerminateReason::TakenOver);
         let Some(id) = next.filter(|id| self.links.contains_key(id)) else {

@@ -6,7 +6,7 @@ use crate::config::Limits;
 use crate::feed::FeedId;
 use crate::floor::Floor;
 use crate::frames::{Frames, Inbound, each};
-use crate::output::Output;
+use crate::output::{Output, Presence};
 use crate::pipe::{Bells, Taken};
 use crate::register::LinkId;
 use crate::stats::Stats;
@@ -14,9 +14,14 @@ use crate::told::tellings;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use xq_protocol::{
-    Event, Frame, Hash, Header, RejectReason, ReqSeq, SeriesId, SessionDown, SessionId, SessionUp,
+    Hash, Header, ParticipantId, RejectReason, ReqSeq, SeriesId, SessionDown, SessionId, SessionUp,
     TerminateReason,
 };
+
+/// Outcomes told again at once: each begins with a search for its command, through up to about a thousand others.
+const REPEATS_AT_ONCE: usize = 16;
+/// Bytes of outcomes told again at once, but for the last outcome's.
+const REPEATED_BYTES_AT_ONCE: usize = 64 << 10;
 
 /// What the gateway needs of the rest of the exchange.
 pub struct Borders {
@@ -79,23 +84,36 @@ impl Hub {
         &mut self.floor
     }
 
-    /// Follows a bounded number of events; returns how many.
+    /// Follows a bounded number of events, and tells a bounded number of outcomes again; returns how many of both.
     pub fn poll(&mut self) -> usize {
         let (now, durable) = (self.clock.now(), self.source.durable());
         let floor = &mut self.floor;
         let visited = self.source.poll(&mut |frame| floor.visit(frame, now, durable));
-        for (session, original) in self.floor.repeats() {
+        let repeated = self.repeat_some();
+        self.floor.drop_slow();
+        self.pay_downs();
+        visited + repeated
+    }
+
+    /// Tells some outcomes again to those who repeated their requests; returns how many. The others wait for the next
+    /// time, since the one thread also has everyone else to serve.
+    fn repeat_some(&mut self) -> usize {
+        let (mut outcomes, mut bytes) = (0, 0);
+        while outcomes < REPEATS_AT_ONCE && bytes < REPEATED_BYTES_AT_ONCE {
+            let Some((session, original)) = self.floor.next_repeat() else {
+                break;
+            };
+            outcomes += 1;
+            let floor = &mut self.floor;
             self.source.read_from(original, &mut |frame| {
                 if frame.header.seq != original {
                     return ControlFlow::Break(());
                 }
-                floor_repeat(&mut self.floor, frame, session);
-                ControlFlow::Continue(())
+                bytes += frame.bytes().len();
+                floor.repeat(frame, session)
             });
         }
-        self.floor.drop_slow();
-        self.pay_downs();
-        visited
+        outcomes
     }
 
     /// A new connection that showed this certificate.
@@ -138,7 +156,7 @@ impl Hub {
         }
     }
 
-    fn offer_up(&mut self, id: LinkId, presence: crate::output::Presence, out: &mut Output) {
+    fn offer_up(&mut self, id: LinkId, presence: Presence, out: &mut Output) {
         let header = self.house_header(presence.session);
         let session = self.floor.session(id).expect("it asked for this");
         let command = SessionUp {
@@ -151,6 +169,8 @@ impl Hub {
             self.floor.up_offered(id, presence);
         } else {
             session.refused(RejectReason::EngineBusy, out);
+            // It may have ended in the same read. What never entered has no end: its number is the next connection's.
+            out.down = out.down.filter(|down| *down != presence);
         }
     }
 
@@ -246,26 +266,30 @@ impl Hub {
         replay.next < replay.end
     }
 
-    /// Begins a feed of a series' book.
+    /// Admits what a connection asks for on a further stream; who asks.
     ///
     /// # Errors
-    /// R410: the book has more orders than a snapshot may have.
-    pub fn open_feed(&mut self, series: SeriesId) -> Result<(FeedId, Bells), RejectReason> {
+    /// R102: its session is not up; R105: the throttle.
+    pub fn admit_ask(&mut self, id: LinkId) -> Result<Presence, RejectReason> {
+        let now = self.clock.now();
+        let session = self.floor.session(id);
+        session.ok_or(RejectReason::SessionNotEstablished)?.admit_ask(now)
+    }
+
+    /// Begins a feed of a series' book for a participant.
+    ///
+    /// # Errors
+    /// R410: the book has more orders than a snapshot may have, or more would wait than may.
+    pub fn open_feed(
+        &mut self,
+        owner: ParticipantId,
+        series: SeriesId,
+    ) -> Result<(FeedId, Bells), RejectReason> {
         let limits = self.limits;
         let (books, feeds) = self.floor.market();
-        if books.resting(series) > limits.feed_orders_max {
-            return Err(RejectReason::Capacity);
-        }
-        Ok(feeds.open(series, books, limits.outbox_max))
+        feeds.open((owner, series), books, &limits)
     }
 }
 
-/// Tells a session again what it was told of one event.
-fn floor_repeat(floor: &mut Floor, frame: &Frame<'_>, session: SessionId) {
-    let event: Event<'_> = frame.event().expect("the event journal holds events");
-    for telling in tellings(frame.header, &event).into_iter().flatten() {
-        if telling.to == session {
-            floor.repeat(frame, &telling);
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ mod hub;
 mod output;
 mod pipe;
 mod register;
+mod repeats;
 mod serve;
 mod session;
 mod stats;

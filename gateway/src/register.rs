@@ -41,6 +41,11 @@ impl SessionRecord {
         );
         self.pending.push_back((connection, link));
     }
+    /// Says whether a newer connection's SessionUp is in the ring: what entered now under the session's number would be
+    /// executed after it, as if that connection had sent it.
+    pub fn is_claimed(&self) -> bool {
+        !self.pending.is_empty()
+    }
     /// The connection was established: who waited for it.
     pub fn established(&mut self, established: &SessionEstablished) -> Option<LinkId> {
         let connection = established.connection;

@@ -8,14 +8,14 @@
 //! ```
 //!
 //! At the door a request is refused, and consumes its number, for these reasons in this order: R102 (session not up
-//! yet), R106 (a field that the exchange fills in, request number 0), R108 (no command), R201 (the role may not; house
-//! commands are no client's), R106 (a field's value), R105 (throttle; urgent commands pass), R111 (ring full). A frame
-//! of an impossible or wrong length (R106) or of an unspoken schema or version (R107) is answered and the connection
-//! closed: what follows it could not be found.
+//! yet, or a newer connection's SessionUp has entered the ring), R106 (a field that the exchange fills in, request
+//! number 0), R108 (no command), R201 (the role may not; house commands are no client's), R106 (a field's value), R105
+//! (throttle; urgent commands pass), R111 (ring full). A frame of an impossible or wrong length (R106) or of an unspoken
+//! schema or version (R107) is answered and the connection closed: what follows it could not be found.
 
 use crate::config::Limits;
 use crate::output::{Output, Presence, Request};
-use crate::register::Register;
+use crate::register::{Register, SessionRecord};
 use crate::throttle::Throttle;
 use xq_protocol::{
     Command, Count, DecodeError, Establish, EstablishAck, Frame, HEADER_LEN, Hash, Header, HouseOnly,
@@ -41,6 +41,15 @@ pub struct Session {
     opened: Nanos,
     heard: Nanos,
     sent: Nanos,
+}
+
+/// Whose the session is that this connection has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    Own,
+    /// A newer connection's SessionUp is in the ring, and its answer counts the requests that entered before it: one of
+    /// this connection's that entered now would take a number which the newer connection is told to use.
+    OfANewer,
 }
 
 /// What to do with a frame that is no frame of the state's.
@@ -76,6 +85,18 @@ impl Session {
             State::Awaiting | State::Establishing(_) | State::Closed => None,
         }
     }
+    /// Lets what its client asks for on a further stream through the throttle, as one request; who asks.
+    ///
+    /// # Errors
+    /// R102: it is not up; R105: the throttle.
+    pub fn admit_ask(&mut self, now: Nanos) -> Result<Presence, RejectReason> {
+        let presence = self.up().ok_or(RejectReason::SessionNotEstablished)?;
+        if self.throttle.take(now) {
+            Ok(presence)
+        } else {
+            Err(RejectReason::Throttled)
+        }
+    }
     /// Says whether it has ended.
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed
@@ -84,12 +105,14 @@ impl Session {
     /// Takes bytes of the main stream, aligned to eight; returns how many of them, whole frames, are done with.
     pub fn received(&mut self, now: Nanos, bytes: &[u8], register: &Register, out: &mut Output) -> usize {
         self.heard = now;
+        // Nobody can claim it in between: the one thread reads one connection at a time.
+        let claim = self.claim(register);
         let mut rest = bytes;
         while self.state != State::Closed {
             match next_frame(rest) {
                 Ok(Some((frame, after))) => {
                     rest = after;
-                    self.frame(now, &frame, register, out);
+                    self.frame((now, claim), &frame, register, out);
                 }
                 Ok(None) => return bytes.len() - rest.len(),
                 Err(error) => self.malformed(request_of(rest), fault_code(&error), out),
@@ -98,13 +121,30 @@ impl Session {
         bytes.len() / 8 * 8
     }
 
+    fn claim(&self, register: &Register) -> Claim {
+        let record = self.up().and_then(|up| register.session(up.session));
+        if record.is_some_and(SessionRecord::is_claimed) {
+            Claim::OfANewer
+        } else {
+            Claim::Own
+        }
+    }
+
     #[inline]
-    fn frame(&mut self, now: Nanos, frame: &Frame<'_>, register: &Register, out: &mut Output) {
-        let result = match self.state {
-            State::Awaiting => return self.establish(frame, register, out),
-            State::Closed => return,
-            State::Establishing(_) => self.session_frame(frame, out, RejectReason::SessionNotEstablished),
-            State::Up(presence, role) => match rule(frame.header.template_id) {
+    fn frame(
+        &mut self,
+        (now, claim): (Nanos, Claim),
+        frame: &Frame<'_>,
+        register: &Register,
+        out: &mut Output,
+    ) {
+        let result = match (self.state, claim) {
+            (State::Awaiting, _) => return self.establish(frame, register, out),
+            (State::Closed, _) => return,
+            (State::Establishing(_), _) | (State::Up(..), Claim::OfANewer) => {
+                self.session_frame(frame, out, RejectReason::SessionNotEstablished)
+            }
+            (State::Up(presence, role), Claim::Own) => match rule(frame.header.template_id) {
                 Some(_) => self.command(now, frame, (presence, role), out),
                 None => self.session_frame(frame, out, RejectReason::UnsupportedMessage),
             },

@@ -301,6 +301,45 @@ async fn a_client_goes_on_by_itself_when_the_exchange_restarts() {
 }
 
 #[tokio::test]
+async fn a_client_that_reads_late_misses_nothing_when_the_exchange_restarts() {
+    let venue = Venue::standard();
+    let mut alice = venue.client(0).await;
+    // One report a batch, the first of them Up, until no further batch finds room: the last event waits outside.
+    let many = 64;
+    for price in 1..=many {
+        alice.place(&order(Side::Buy, price)).await.expect("sent");
+        let answered = async {
+            while alice.sender().unanswered() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, answered).await.expect("it is answered");
+    }
+    let venue = venue.restart();
+    let lost = async {
+        while !matches!(alice.feed(SERIES).await, Err(ClientError::NotUp)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, lost).await.expect("the connection is lost");
+    let (mut heard, mut is_back) = (Vec::new(), false);
+    while !is_back || heard.len() < usize::try_from(many).expect("small") {
+        match timeout(SOON, alice.next_event())
+            .await
+            .expect("soon")
+            .expect("open")
+        {
+            Report::Down(error) => assert!(error.is_passing(), "{error}"),
+            Report::Up(_) => is_back = !heard.is_empty(),
+            Report::Event { out_seq, .. } => heard.push(out_seq.0),
+            other @ Report::Refused(_) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(heard, (1..=many).collect::<Vec<_>>());
+    drop(venue);
+}
+
+#[tokio::test]
 async fn a_client_of_another_history_is_refused() {
     let venue = Venue::standard();
     let ahead = RejectReason::SessionAhead.code();

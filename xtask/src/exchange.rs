@@ -49,6 +49,8 @@ pub struct Running {
     log: PathBuf,
 }
 
+/// A trial's few guests send what a whole market would: as fast as they can, each in one session.
+const UNTHROTTLED: &str = "[sessions]\nthrottle_rate = 1000000\nthrottle_burst = 1000000\n";
 /// How long recovery may take before a start counts as failed.
 const START_WITHIN: Duration = Duration::from_secs(120);
 /// How long a clean stop may take.
@@ -105,7 +107,7 @@ impl Trial {
     /// Writes the configuration anew, with more TOML before its participants.
     pub fn configure(&self, guests: &[Guest], more: &str) -> anyhow::Result<()> {
         let mut text = format!(
-            "# Written for a trial.\n[server]\nlisten = \"{}\"\n\n{more}\n",
+            "# Written for a trial.\n[server]\nlisten = \"{}\"\n\n{UNTHROTTLED}\n{more}\n",
             self.address
         );
         for guest in guests {
@@ -343,5 +345,17 @@ mod tests {
         let first = read();
         Trial::prepare(Path::new("xq"), folder.path(), address, &guests).expect("it is prepared again");
         assert_eq!(first, read());
+    }
+
+    #[test]
+    fn a_trial_is_not_throttled() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let address = free_address().expect("a free port");
+        let trial = Trial::prepare(Path::new("xq"), folder.path(), address, &[]).expect("it is prepared");
+        for more in ["", "[log]\nlevel = \"warn\"\n"] {
+            trial.configure(&[], more).expect("it is written");
+            let text = std::fs::read_to_string(trial.config()).expect("it was written");
+            assert!(text.contains(UNTHROTTLED) && text.contains(more), "{text}");
+        }
     }
 }

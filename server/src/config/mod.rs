@@ -234,6 +234,15 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_throttled_as_the_gateway_means_it() {
+        let (sessions, limits) = (Config::defaults().sessions, xq_gateway::Limits::default());
+        assert_eq!(
+            (sessions.throttle_rate, sessions.throttle_burst),
+            (limits.throttle_rate.0, limits.throttle_burst.0)
+        );
+    }
+
+    #[test]
     fn a_file_changes_what_it_names_and_nothing_else() {
         let config = Config::from_text("[rings]\nevent_slots = 2048\n").expect("it is right");
         assert_eq!(config.rings.event_slots, 2_048);
