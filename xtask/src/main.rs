@@ -41,7 +41,7 @@ enum Habit {
     Fuzz(fuzz::Args),
     /// Runs everything that must pass: form, lints, tidiness, tests.
     Test,
-    /// Runs what a clean checkout must show: tests, mutants, instruction limits, short crash and fuzz runs.
+    /// Runs what a clean checkout must show: all of these, the long ones in a short form; needs the data folder.
     Ci,
     /// Compiles each deliberate defect and requires that the tests named for it notice it.
     Mutants,
