@@ -63,6 +63,22 @@ fn queue(book: &xq_client::Book, side: Side) -> Vec<(u64, u64, u32)> {
         .collect()
 }
 
+/// A sell order takes 3 whole and 4 of 1; its rest of 6 comes to rest with its command's last event.
+fn sell_15_at_100(venue: &Venue) {
+    venue.fake.events(session_of(1), |header, events| {
+        let arrived = accepted(
+            &PlaceOrder {
+                qty: Qty(15),
+                ..order(Side::Sell, 100)
+            },
+            OrderId(5),
+        );
+        events.push(EventFrame::new(header, &arrived));
+        events.push(EventFrame::new(header, &trade(3, 5, 5, (0, 10))));
+        events.push(EventFrame::new(header, &trade(1, 5, 4, (6, 6))));
+    });
+}
+
 #[tokio::test]
 async fn a_book_is_followed_from_a_snapshot_on() {
     let venue = Venue::standard();
@@ -78,19 +94,7 @@ async fn a_book_is_followed_from_a_snapshot_on() {
     );
     assert_eq!(queue(feed.book(), Side::Sell), [(4, 110, 7)]);
 
-    // A sell order takes 3 whole and 4 of 1; its rest of 6 comes to rest with its command's last event.
-    venue.fake.events(session_of(1), |header, events| {
-        let arrived = accepted(
-            &PlaceOrder {
-                qty: Qty(15),
-                ..order(Side::Sell, 100)
-            },
-            OrderId(5),
-        );
-        events.push(EventFrame::new(header, &arrived));
-        events.push(EventFrame::new(header, &trade(3, 5, 5, (0, 10))));
-        events.push(EventFrame::new(header, &trade(1, 5, 4, (6, 6))));
-    });
+    sell_15_at_100(&venue);
     let (header, first) = feed.next().await.expect("a change");
     assert!(matches!(first, BookChange::Executed(e) if e.order == OrderId(3) && e.leaves == Qty(0)));
     assert_eq!(

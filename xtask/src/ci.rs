@@ -1,71 +1,32 @@
-//! What runs on a clean checkout beside the tests: mutants, instruction limits, short crash and fuzz runs.
+//! What runs on a clean checkout: every proof there is, the long ones in a short form, and how long each takes.
 
-use crate::shell::{cargo, run, run_expecting_failure};
+use crate::shell::{cargo, run};
 use anyhow::Result;
+use std::time::Instant;
 
-/// A defect compiled in: the package and feature that hold it, and the test that must notice it.
-struct Mutant {
-    package: &'static str,
-    feature: &'static str,
-    tests: &'static [&'static str],
-}
-
-const MUTANTS: &[Mutant] = &[
-    Mutant {
-        package: "xq-journal",
-        feature: "mutant-skip-sync",
-        tests: &[],
-    },
-    Mutant {
-        package: "xq-journal",
-        feature: "mutant-swap-records",
-        tests: &[],
-    },
-    Mutant {
-        package: "xq-server",
-        feature: "mutant-tell-before-durable",
-        tests: &["--lib"],
-    },
-    Mutant {
-        package: "xq-engine",
-        feature: "mutant-drop-dedup",
-        tests: &["--test", "scenarios"],
-    },
-    Mutant {
-        package: "xq-engine",
-        feature: "mutant-forget-refund",
-        tests: &["--test", "scenarios"],
-    },
-    Mutant {
-        package: "xq-engine",
-        feature: "mutant-skip-transfer",
-        tests: &["--test", "scenarios"],
-    },
+/// The habits that a clean checkout must pass, the quickest verdicts first.
+const PARTS: &[&[&str]] = &[
+    &["test"],
+    &["conformance"],
+    &["bench", "--gate"],
+    &["crash", "--cycles", "5"],
+    &["oracle", "--commands", "500000", "--seed", "1"],
+    &["fuzz"],
+    &["mutants"],
 ];
 
-/// Compiles each mutant and requires that its tests fail.
-pub fn mutants() -> Result<()> {
-    for mutant in MUTANTS {
-        let named = ["test", "-p", mutant.package, "--features", mutant.feature];
-        let arguments: Vec<&str> = named.iter().chain(mutant.tests).copied().collect();
-        run_expecting_failure(&mut cargo(&arguments))?;
-        println!("{}: killed", mutant.feature);
-    }
-    println!("{} mutants, all killed", MUTANTS.len());
-    Ok(())
-}
-
-/// Everything that the clean checkout must show, short forms of the long runs.
+/// Runs every part, up to the first that fails; tells how long each took.
 pub fn ci() -> Result<()> {
-    crate::test::test()?;
-    mutants()?;
-    for habit in [
-        &["bench", "--gate"][..],
-        &["oracle", "--commands", "500000", "--seed", "1"],
-        &["crash", "--cycles", "5"],
-        &["fuzz"],
-    ] {
-        run(&mut cargo(&[&["xtask"][..], habit].concat()))?;
+    let mut took = Vec::new();
+    for part in PARTS {
+        let started = Instant::now();
+        run(&mut cargo(&[&["xtask"][..], part].concat()))?;
+        took.push((part.join(" "), started.elapsed().as_secs()));
     }
+    for (part, seconds) in &took {
+        println!("{seconds:>6} s  {part}");
+    }
+    let total: u64 = took.iter().map(|(_, seconds)| seconds).sum();
+    println!("{total:>6} s  in all");
     Ok(())
 }

@@ -7,6 +7,7 @@ mod conformance;
 mod crash;
 mod exchange;
 mod fuzz;
+mod mutants;
 mod oracle;
 mod run;
 mod shell;
@@ -40,9 +41,9 @@ enum Habit {
     Fuzz(fuzz::Args),
     /// Runs everything that must pass: form, lints, tidiness, tests.
     Test,
-    /// Runs what a clean checkout must show: tests, mutants, instruction limits, short crash and fuzz runs.
+    /// Runs what a clean checkout must show: all of these, the long ones in a short form; needs the data folder.
     Ci,
-    /// Compiles each deliberate defect and requires that a test notices it.
+    /// Compiles each deliberate defect and requires that the tests named for it notice it.
     Mutants,
     /// Checks the rules of style that a program can check.
     Tidy,
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
         Habit::Fuzz(args) => fuzz::run(&args),
         Habit::Test => test::test(),
         Habit::Ci => ci::ci(),
-        Habit::Mutants => ci::mutants(),
+        Habit::Mutants => mutants::mutants(),
         Habit::Tidy => tidy::tidy(),
         Habit::Bless => test::bless(),
     };

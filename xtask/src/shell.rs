@@ -32,22 +32,16 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Shows a command, runs it, and fails when it does not fail.
-pub fn run_expecting_failure(command: &mut Command) -> Result<()> {
+/// Shows a command and runs it to its end; tells whether it succeeded, and all that it said.
+pub fn heard(command: &mut Command) -> Result<(bool, String)> {
     let shown = show(command);
-    eprintln!("$ {shown}   # must fail");
+    eprintln!("$ {shown}");
     let output = command
         .output()
         .with_context(|| format!("cannot start `{shown}`"))?;
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    if output.status.success() {
-        bail!("`{shown}` passed: no test noticed the defect");
-    }
-    if !said.contains("test result: FAILED") && !said.contains("error: test failed") {
-        bail!("`{shown}` failed for another reason than a test:\n{said}");
-    }
-    Ok(())
+    Ok((output.status.success(), said))
 }
 
 fn show(command: &Command) -> String {

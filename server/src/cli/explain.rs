@@ -101,7 +101,36 @@ fn concerns(event: &Event<'_>, order: OrderId) -> bool {
         Event::OrderRested(e) => e.order == order,
         Event::OrderReduced(e) => e.order == order,
         Event::Rejected(e) => e.order == order,
-        // The others are about no single order.
-        _ => false,
+        // About no single order.
+        Event::MassCanceled(_)
+        | Event::JobEnded(_)
+        | Event::ExchangeOpened(_)
+        | Event::TimeAdvanced(_)
+        | Event::DayRolled(_)
+        | Event::SessionEstablished(_)
+        | Event::SessionEnded(_)
+        | Event::SessionsEnded(_)
+        | Event::RequestRepeated(_)
+        | Event::NotApplied(_)
+        | Event::ConfigSet(_)
+        | Event::KeySet(_)
+        | Event::Proposed(_)
+        | Event::ProposalApproved(_)
+        | Event::ProposalExpired(_)
+        | Event::KillSwitchSet(_)
+        | Event::FreezeSet(_)
+        | Event::BalanceFrozen(_)
+        | Event::ParticipantRegistered(_)
+        | Event::AccountOpened(_)
+        | Event::RiskLimitsSet(_)
+        | Event::FeeScheduleSet(_)
+        | Event::InstrumentSet(_)
+        | Event::PhaseSet(_)
+        | Event::SeriesDrafted(_)
+        | Event::EscrowPosted(_)
+        | Event::SeriesRegistered(_)
+        | Event::UnitsIssued(_)
+        | Event::CashCredited(_)
+        | Event::UnitsTransferred(_) => false,
     }
 }

@@ -249,6 +249,7 @@ fn messages(event: &EventFrame, session: SessionId) -> anyhow::Result<[Option<Ev
             spoke.then(|| side(traded, Liquidity::Taker)),
             concerned.then(|| side(traded, Liquidity::Maker)),
         ],
+        // Any other is told as it is; a new one that is not stands above.
         _ => {
             let mut copy = *event;
             *copy.header_mut() = told;
