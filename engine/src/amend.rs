@@ -346,11 +346,11 @@ impl Venue {
             self.series.get(c.series)?;
         }
         let parties = &self.floor.parties;
-        if !self.floor.jobs.has_room_for(speaker.participant, parties) {
+        if !self.floor.jobs.has_room_for(speaker.participant(), parties) {
             return Err(RejectReason::Capacity.into());
         }
         let scope = match c.account {
-            AccountId::ZERO => Scope::Operated(speaker.participant),
+            AccountId::ZERO => Scope::Operated(speaker.participant()),
             account => Scope::Account(account),
         };
         let job = Job::cancel(JobKind::MassCancel, scope, self.seq, &self.floor.parties);

@@ -1,16 +1,24 @@
 //! Which resting order an account's client calls by which id.
 //!
 //! # Cost
-//! Open addressing with linear probing in 8-byte entries, at most half of them in use: one cache line for most
+//! Open addressing with linear probing in 8-byte entries, at most a quarter of them in use: one cache line for most
 //! searches. An entry keeps the hash, so that only a match is compared with the order; removal moves what follows
-//! back, so that no tombstones gather.
+//! back, so that no tombstones gather. The memory is all there from the start, but what is searched grows with the
+//! orders that rest, so that few orders stay in a near cache: a table of twice the size takes over step by step.
 
 use crate::order::{NIL, Orders, Slot, index};
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 use xq_protocol::{AccountId, ClOrdId};
 
-/// One place of the table; its slot is 0 when it is free.
+/// Places of the smallest table.
+const FIRST: usize = 256;
+/// Places for each id, at least.
+const SPARSE: usize = 4;
+/// Places of the old table that each new id clears: twice what must be, to be through before the next growth.
+const CLEARED: usize = 2 * SPARSE;
+
+/// One place of a table; its slot is 0 when it is free.
 #[derive(Clone, Copy)]
 struct Entry {
     hash: u32,
@@ -19,111 +27,88 @@ struct Entry {
 
 const FREE: Entry = Entry { hash: 0, slot: NIL };
 
-/// The table.
-pub(crate) struct ClientIds {
+/// A power of two of places.
+struct Table {
     entries: Vec<Entry>,
     mask: usize,
+}
+
+/// Every client's id of an order that rests.
+pub(crate) struct ClientIds {
+    /// Where new ids go.
+    table: Table,
+    /// Where so many older ones still stand, while a table of twice the size takes over.
+    old: Table,
+    old_used: usize,
+    /// Up to where the old table was cleared.
+    cleared: usize,
+    /// Ids in both.
     used: usize,
+    /// So many ids make the next one do more: a larger table begins, or goes on taking over.
+    full_at: usize,
+    /// Larger tables, free, the next one last.
+    larger: Vec<Table>,
     hasher: FixedState,
 }
 
-impl ClientIds {
-    /// Room for the ids of `max` orders.
-    pub fn new(max: u32) -> ClientIds {
-        let mut ids = ClientIds {
-            entries: Vec::new(),
-            mask: 0,
-            used: 0,
-            hasher: FixedState::with_seed(0),
-        };
-        ids.grow(max);
-        ids
-    }
-
-    /// Makes room for the ids of `max` orders in all.
-    pub fn grow(&mut self, max: u32) {
-        let wanted = (2 * index(max)).next_power_of_two().max(16);
-        if wanted <= self.entries.len() {
-            return;
-        }
-        let old = std::mem::replace(&mut self.entries, vec![FREE; wanted]);
-        self.mask = wanted - 1;
-        self.used = 0;
-        for entry in old.iter().filter(|entry| entry.slot != NIL) {
-            self.insert(entry.hash, entry.slot);
+impl Table {
+    fn new(size: usize) -> Table {
+        Table {
+            entries: vec![FREE; size],
+            mask: size - 1,
         }
     }
 
-    /// By which hash the table keeps this id of this account.
+    fn size(&self) -> usize {
+        self.entries.len()
+    }
+
     #[inline]
-    pub fn hash(&self, account: AccountId, id: ClOrdId) -> u32 {
-        let hash = self.hasher.hash_one((u128::from_le_bytes(id.0), account.0));
-        u32::try_from(hash >> 32).expect("the upper half")
+    fn home(&self, hash: u32) -> usize {
+        index(hash) & self.mask
     }
 
-    /// The account's order with this id.
-    #[inline(always)]
-    pub fn find(&self, orders: &Orders, hash: u32, account: AccountId, id: ClOrdId) -> Option<Slot> {
-        match self.entries[index(hash) & self.mask].slot {
-            NIL => None,
-            _ => self.probe(orders, hash, account, id),
-        }
+    #[inline]
+    fn after(&self, place: usize) -> usize {
+        (place + 1) & self.mask
     }
 
-    fn probe(&self, orders: &Orders, hash: u32, account: AccountId, id: ClOrdId) -> Option<Slot> {
-        let mut at = index(hash) & self.mask;
+    /// The place whose entry has this hash and is the one meant.
+    fn probe(&self, hash: u32, is_it: impl Fn(Entry) -> bool) -> Option<usize> {
+        let mut place = self.home(hash);
         loop {
-            let entry = self.entries[at];
+            let entry = self.entries[place];
             if entry.slot == NIL {
                 return None;
             }
-            if entry.hash == hash {
-                let (node, details) = orders.both(entry.slot);
-                if details.cl_ord_id == id && node.account == account.0 {
-                    return Some(entry.slot);
-                }
+            if entry.hash == hash && is_it(entry) {
+                return Some(place);
             }
-            at = (at + 1) & self.mask;
+            place = self.after(place);
         }
     }
 
-    /// Enters an order's id, which is not there yet.
     #[inline]
-    pub fn insert(&mut self, hash: u32, slot: Slot) {
-        // One free place at least, or a search for what is not there would never end.
-        assert!(slot != NIL && 2 * self.used < self.entries.len());
-        let mut at = index(hash) & self.mask;
-        while self.entries[at].slot != NIL {
-            at = (at + 1) & self.mask;
+    fn put(&mut self, entry: Entry) {
+        let mut place = self.home(entry.hash);
+        while self.entries[place].slot != NIL {
+            place = self.after(place);
         }
-        self.entries[at] = Entry { hash, slot };
-        self.used += 1;
+        self.entries[place] = entry;
     }
 
-    /// Takes an order's id out.
+    /// Frees a place, and moves back what follows it.
     #[inline(always)]
-    pub fn remove(&mut self, hash: u32, slot: Slot) {
-        let home = index(hash) & self.mask;
-        let next = (home + 1) & self.mask;
-        if self.entries[home].slot == slot && self.entries[next].slot == NIL {
-            self.entries[home] = FREE;
-            self.used -= 1;
-        } else {
-            self.close_up(home, slot);
+    fn free(&mut self, place: usize) {
+        match self.entries[self.after(place)].slot {
+            NIL => self.entries[place] = FREE,
+            _ => self.close_up(place),
         }
     }
 
-    /// Takes an id out that stands with others in a row, and moves back what follows it.
-    fn close_up(&mut self, home: usize, slot: Slot) {
-        let mut hole = home;
-        while self.entries[hole].slot != slot {
-            assert!(
-                self.entries[hole].slot != NIL,
-                "every resting order is in the table"
-            );
-            hole = (hole + 1) & self.mask;
-        }
-        let mut next = (hole + 1) & self.mask;
+    fn close_up(&mut self, place: usize) {
+        let mut hole = place;
+        let mut next = self.after(hole);
         loop {
             let entry = self.entries[next];
             if entry.slot == NIL {
@@ -136,10 +121,128 @@ impl ClientIds {
                 self.entries[hole] = entry;
                 hole = next;
             }
-            next = (next + 1) & self.mask;
+            next = self.after(next);
         }
         self.entries[hole] = FREE;
+    }
+}
+
+impl ClientIds {
+    /// Room for the ids of `max` orders.
+    pub fn new(max: u32) -> ClientIds {
+        let mut ids = ClientIds {
+            table: Table::new(FIRST),
+            old: Table::new(1),
+            old_used: 0,
+            cleared: 0,
+            used: 0,
+            full_at: FIRST / SPARSE,
+            larger: Vec::new(),
+            hasher: FixedState::with_seed(0),
+        };
+        ids.grow(max);
+        ids
+    }
+
+    /// Makes room for the ids of `max` orders in all.
+    pub fn grow(&mut self, max: u32) {
+        let mut size = self.larger.first().map_or(self.table.size(), Table::size);
+        while size < SPARSE * index(max) {
+            size *= 2;
+            self.larger.insert(0, Table::new(size));
+        }
+    }
+
+    /// By which hash an id of this account is kept.
+    #[inline]
+    pub fn hash(&self, account: AccountId, id: ClOrdId) -> u32 {
+        let hash = self.hasher.hash_one((u128::from_le_bytes(id.0), account.0));
+        u32::try_from(hash >> 32).expect("the upper half")
+    }
+
+    /// The account's order with this id.
+    #[inline(always)]
+    pub fn find(&self, orders: &Orders, hash: u32, account: AccountId, id: ClOrdId) -> Option<Slot> {
+        match self.table.entries[self.table.home(hash)].slot {
+            NIL if self.old_used == 0 => None,
+            _ => self.search(orders, hash, account, id),
+        }
+    }
+
+    fn search(&self, orders: &Orders, hash: u32, account: AccountId, id: ClOrdId) -> Option<Slot> {
+        let is_it = |entry: Entry| {
+            let (node, details) = orders.both(entry.slot);
+            details.cl_ord_id == id && node.account == account.0
+        };
+        if let Some(place) = self.table.probe(hash, is_it) {
+            return Some(self.table.entries[place].slot);
+        }
+        if self.old_used == 0 {
+            return None;
+        }
+        let place = self.old.probe(hash, is_it)?;
+        Some(self.old.entries[place].slot)
+    }
+
+    /// Enters an order's id, which is not there yet.
+    #[inline]
+    pub fn insert(&mut self, hash: u32, slot: Slot) {
+        if self.used >= self.full_at {
+            self.take_over();
+        }
+        self.used += 1;
+        assert!(slot != NIL, "only a free place names no order");
+        self.table.put(Entry { hash, slot });
+    }
+
+    /// Begins with a table of twice the size, or goes on moving ids into it: a few places at a time.
+    #[cold]
+    fn take_over(&mut self) {
+        if self.old_used == 0 {
+            let next = self.larger.pop().expect("there are no more ids than orders");
+            // Most places are free, or a search for what is not there might never end.
+            assert!(next.size() == 2 * self.table.size() && SPARSE * self.used < next.size());
+            self.old = std::mem::replace(&mut self.table, next);
+            (self.old_used, self.cleared, self.full_at) = (self.used, 0, 0);
+        }
+        for _ in 0..CLEARED {
+            // What follows is moved back when an entry goes, so a place is done only once it is free.
+            while self.old.entries[self.cleared].slot != NIL {
+                self.table.put(self.old.entries[self.cleared]);
+                self.old.free(self.cleared);
+                self.old_used -= 1;
+            }
+            self.cleared = self.old.after(self.cleared);
+        }
+        self.end_when_cleared();
+    }
+
+    fn end_when_cleared(&mut self) {
+        if self.old_used == 0 {
+            self.full_at = self.table.size() / SPARSE;
+        }
+    }
+
+    /// Takes an order's id out.
+    #[inline(always)]
+    pub fn remove(&mut self, hash: u32, slot: Slot) {
         self.used -= 1;
+        let home = self.table.home(hash);
+        match self.table.entries[home].slot == slot {
+            true => self.table.free(home),
+            false => self.remove_from_row(hash, slot),
+        }
+    }
+
+    fn remove_from_row(&mut self, hash: u32, slot: Slot) {
+        let is_it = |entry: Entry| entry.slot == slot;
+        if let Some(place) = self.table.probe(hash, is_it) {
+            return self.table.free(place);
+        }
+        let place = self.old.probe(hash, is_it);
+        self.old.free(place.expect("every resting order is in a table"));
+        self.old_used -= 1;
+        self.end_when_cleared();
     }
 }
 
@@ -184,6 +287,41 @@ mod tests {
                 let found = table.find(&orders, *hash, AccountId(1), id(numbers[at]));
                 assert_eq!(found, (!out.contains(&at)).then_some(*slot), "{at} after {step}");
             }
+        }
+    }
+
+    #[test]
+    fn a_larger_region_takes_over_without_losing_an_id() {
+        let mut orders = Orders::new(4_096);
+        let mut table = ClientIds::new(4_096);
+        let numbers: Vec<u32> = (0..4_096).collect();
+        let mut entered = with(&numbers, &mut orders);
+        // Neighbouring hashes, so that rows are long and cross the end of each region.
+        (0_u32..)
+            .zip(&mut entered)
+            .for_each(|(at, (hash, _))| *hash = at % 1_000 * 3);
+        let mut gone = vec![false; entered.len()];
+        for at in 0..entered.len() {
+            table.insert(entered[at].0, entered[at].1);
+            if at % 3 == 2 {
+                let out = at / 2;
+                if !std::mem::replace(&mut gone[out], true) {
+                    table.remove(entered[out].0, entered[out].1);
+                }
+            }
+            let sample = (at * 7_919) % (at + 1);
+            for look in [at, sample] {
+                let found = table.find(&orders, entered[look].0, AccountId(1), id(numbers[look]));
+                assert_eq!(
+                    found,
+                    (!gone[look]).then_some(entered[look].1),
+                    "{look} after {at}"
+                );
+            }
+        }
+        for (at, (hash, slot)) in entered.iter().enumerate() {
+            let found = table.find(&orders, *hash, AccountId(1), id(numbers[at]));
+            assert_eq!(found, (!gone[at]).then_some(*slot), "{at} in the end");
         }
     }
 

@@ -324,9 +324,9 @@ impl Venue {
         c: &SessionUp,
         events: &mut Events,
     ) -> Result<(), Refusal> {
-        let participant = self.floor.parties.participant(speaker.participant)?;
+        let participant = self.floor.parties.participant(speaker.participant())?;
         let role = participant.role.expect("registered, so it has a role");
-        if !self.floor.parties.has_key(speaker.participant, c.fingerprint) {
+        if !self.floor.parties.has_key(speaker.participant(), c.fingerprint) {
             return Err(RejectReason::NotAuthorised.into());
         }
         let place = self.sessions.find(speaker.session);

@@ -62,7 +62,11 @@ impl Events {
             .get_mut(self.len)
             .expect("one command's events are bounded");
         let index = u16::try_from(self.len).expect("one command's events are fewer than 65,536");
-        let header = Header { index, ..self.header };
+        let header = Header {
+            index,
+            flags: 0,
+            ..self.header
+        };
         frame.write(header, event);
         self.len += 1;
     }

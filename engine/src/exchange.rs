@@ -31,8 +31,15 @@ const APPROVABLE: u16 = 1 << 14;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Speaker {
     pub session: SessionId,
-    pub participant: ParticipantId,
     pub role: Role,
+}
+
+impl Speaker {
+    /// Whose session it is.
+    #[inline]
+    pub fn participant(self) -> ParticipantId {
+        self.session.participant()
+    }
 }
 
 /// The state machine.
@@ -197,25 +204,20 @@ impl Venue {
             true => self.sessions.use_next(session, frame.header.req_seq, self.seq),
             false => None,
         };
-        let participant = session.participant();
         let role = match next {
             Some(role) => role,
             None => {
                 if numbered && self.request(frame, events)? == Answered::Yes {
                     return Ok(());
                 }
-                let role = self.floor.parties.role(participant);
+                let role = self.floor.parties.role(session.participant());
                 role.map_err(|reason| not_permitted(frame, reason))?
             }
         };
         if !house_only && permissions >> role.byte() & 1 == 0 {
             return Err(not_permitted(frame, RejectReason::NotAuthorised));
         }
-        let speaker = Speaker {
-            session,
-            participant,
-            role,
-        };
+        let speaker = Speaker { session, role };
         if permissions & APPROVABLE != 0 && role != Role::House {
             return self.execute_or_propose(speaker, frame, events);
         }
@@ -237,9 +239,10 @@ impl Venue {
         let command = frame
             .command()
             .map_err(|_| undecodable(frame.header.template_id))?;
-        let holder = match command {
-            Command::SetKey(key) => self.floor.parties.role(key.participant).ok(),
-            _ => None,
+        let holder = if let Command::SetKey(key) = command {
+            self.floor.parties.role(key.participant).ok()
+        } else {
+            None
         };
         match needs_approval(&command, holder) {
             true => self.propose(speaker, frame, &command, events),
@@ -307,7 +310,7 @@ impl Venue {
         self.proposals.add(Proposal {
             seq: self.seq,
             hash,
-            proposer: speaker.participant,
+            proposer: speaker.participant(),
             expires_at,
             frame,
         });
@@ -316,7 +319,7 @@ impl Venue {
             hash,
             expires_at,
             template,
-            proposer: speaker.participant,
+            proposer: speaker.participant(),
         });
         Ok(())
     }
@@ -326,13 +329,13 @@ impl Venue {
         let now = self.floor.now;
         let proposal = *self
             .proposals
-            .admit(approval.proposal, approval.hash, speaker.participant, now)?;
+            .admit(approval.proposal, approval.hash, speaker.participant(), now)?;
         let template = proposal.frame.header().template_id;
         if self.permissions(template) >> speaker.role.byte() & 1 == 0 {
             return Err(RejectReason::NotAuthorised.into());
         }
         self.proposals.remove(approval.proposal);
-        let (proposer, approver) = (proposal.proposer, speaker.participant);
+        let (proposer, approver) = (proposal.proposer, speaker.participant());
         events.emit(&ProposalApproved {
             proposal: approval.proposal,
             proposer,
@@ -344,11 +347,9 @@ impl Venue {
             .expect("it was a frame when it was proposed");
         let command = frame.command().expect("it was a command when it was proposed");
         let role = self.floor.parties.role(proposer)?;
-        let proposer = Speaker {
-            session: frame.header.session,
-            participant: proposer,
-            role,
-        };
+        let session = frame.header.session;
+        assert!(session.participant() == proposer, "its proposal was its own");
+        let proposer = Speaker { session, role };
         if let Err(refusal) = self.execute(proposer, &command, events) {
             refusal::tell(refusal, template, Some(&command), events);
         }

@@ -22,7 +22,7 @@ impl Venue {
         c: &DraftSeries,
         events: &mut Events,
     ) -> Result<(), Refusal> {
-        if speaker.role == Role::Issuer && speaker.participant != c.issuer {
+        if speaker.role == Role::Issuer && speaker.participant() != c.issuer {
             return Err(RejectReason::NotAuthorised.into());
         }
         if self.floor.parties.role(c.issuer)? != Role::Issuer || c.issuer.is_zero() {
@@ -76,9 +76,9 @@ impl Venue {
         let (custody, free, escrow) = (series.custody, series.free_escrow, series.escrow);
         self.admit_cash(currency, c.amount)?;
         self.bank_refs
-            .admit(speaker.participant, c.bank_ref, c.value_date, self.floor.now)?;
+            .admit(speaker.participant(), c.bank_ref, c.value_date, self.floor.now)?;
         self.bank_refs
-            .remember(speaker.participant, c.bank_ref, self.floor.now);
+            .remember(speaker.participant(), c.bank_ref, self.floor.now);
         self.floor
             .ledger
             .transfer(Spot::System(custody), Spot::System(free), c.amount);
@@ -142,7 +142,7 @@ impl Venue {
     ) -> Result<(), Refusal> {
         let account = self.floor.parties.account(c.account)?;
         let series = self.series.get(c.series)?;
-        if speaker.role == Role::Issuer && speaker.participant != series.issuer {
+        if speaker.role == Role::Issuer && speaker.participant() != series.issuer {
             return Err(RejectReason::NotAuthorised.into());
         }
         if account.freeze != Freeze::None {
@@ -208,9 +208,9 @@ impl Venue {
             return Err(RejectReason::Capacity.into());
         }
         self.bank_refs
-            .admit(speaker.participant, c.bank_ref, c.value_date, self.floor.now)?;
+            .admit(speaker.participant(), c.bank_ref, c.value_date, self.floor.now)?;
         self.bank_refs
-            .remember(speaker.participant, c.bank_ref, self.floor.now);
+            .remember(speaker.participant(), c.bank_ref, self.floor.now);
         let custody = self
             .house
             .get(&c.currency)

@@ -54,6 +54,7 @@ const EMPTY_INNER: Inner = Inner {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ladder {
     root: u32,
+    /// The best price in ticks; while no order rests here, one that nobody reaches and every order betters.
     best_rung: u32,
     best_leaf: u32,
     /// Inner pages between root and leaf, the root included.
@@ -72,7 +73,7 @@ impl Ladder {
         assert!(u32::from(inner_depth) <= INNER_DEPTH_MAX);
         Ladder {
             root: NIL,
-            best_rung: 0,
+            best_rung: unreached(side),
             best_leaf: NIL,
             inner_depth,
             side,
@@ -85,12 +86,26 @@ impl Ladder {
         (self.best_leaf != NIL).then_some(self.best_rung)
     }
 
+    /// The best price in ticks, or one that no limit reaches.
+    #[inline]
+    pub fn best_or_unreached(&self) -> u32 {
+        self.best_rung
+    }
+
     #[inline]
     fn is_better(&self, rung: u32) -> bool {
         match self.side {
             Side::Buy => rung > self.best_rung,
             Side::Sell => rung < self.best_rung,
         }
+    }
+}
+
+/// What stands for the best price of a side without any: prices in ticks lie between these two.
+const fn unreached(side: Side) -> u32 {
+    match side {
+        Side::Buy => 0,
+        Side::Sell => u32::MAX,
     }
 }
 
@@ -187,7 +202,7 @@ impl Levels {
             leaf.heads[index(bit)] = slot;
             leaf.occupied |= 1 << bit;
             // A price that is occupied already cannot be a new best.
-            if ladder.best_leaf == NIL || ladder.is_better(rung) {
+            if ladder.is_better(rung) {
                 ladder.best_rung = rung;
                 ladder.best_leaf = leaf_id;
             }
@@ -225,7 +240,7 @@ impl Levels {
         if ladder.best_rung == rung {
             match self.next_level(ladder, leaf_id, rung) {
                 Some((leaf, rung)) => (ladder.best_leaf, ladder.best_rung) = (leaf, rung),
-                None => ladder.best_leaf = NIL,
+                None => (ladder.best_leaf, ladder.best_rung) = (NIL, unreached(ladder.side)),
             }
         }
         if self.leaves[index(leaf_id)].occupied == 0 {

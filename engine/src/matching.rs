@@ -378,10 +378,10 @@ pub(crate) fn meets(series: &Series, side: Side, rung: u32) -> Meets {
 /// Says whether a limit reaches the best opposite price.
 #[inline]
 fn reaches(series: &Series, side: Side, rung: u32) -> bool {
-    series
-        .ladder(side.opposite())
-        .best()
-        .is_some_and(|best| crosses(side, rung, best))
+    match side {
+        Side::Buy => rung >= series.asks.best_or_unreached(),
+        Side::Sell => rung <= series.bids.best_or_unreached(),
+    }
 }
 
 #[inline]

@@ -118,11 +118,13 @@ impl Venue {
         let (node, details) = floor.orders.both_mut(slot);
         details.cl_ord_id = c.cl_ord_id;
         details.cl_hash = plan.cl_hash;
-        (details.ends, node.expiry) = match c.tif {
-            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => (0, Expiry::Never),
-            TimeInForce::Day => (floor.day.into(), Expiry::Ends),
-            TimeInForce::Gtd => (c.expire_at.0, Expiry::Ends),
-        };
+        (details.ends, node.expiry) = (0, Expiry::Never);
+        // Two questions rather than a match of all five: most orders end with neither, and no table is jumped through.
+        if c.tif == TimeInForce::Day {
+            (details.ends, node.expiry) = (floor.day.into(), Expiry::Ends);
+        } else if c.tif == TimeInForce::Gtd {
+            (details.ends, node.expiry) = (c.expire_at.0, Expiry::Ends);
+        }
         details.seq = self.seq.0;
         details.session = speaker.session.0;
         details.total = c.qty;
@@ -192,7 +194,7 @@ impl Venue {
     #[inline]
     pub(crate) fn acting(&self, speaker: Speaker, account: AccountId) -> Result<&Account, RejectReason> {
         let account = self.floor.parties.account(account)?;
-        if account.actor != speaker.participant {
+        if account.actor != speaker.participant() {
             return Err(RejectReason::NotAuthorised);
         }
         Ok(account)
@@ -210,7 +212,7 @@ impl Venue {
             return Err(RejectReason::AccountFrozen);
         }
         let parties = &self.floor.parties;
-        let killed = parties.is_killed(account.owner) || parties.is_killed(speaker.participant);
+        let killed = parties.is_killed(account.owner) || parties.is_killed(speaker.participant());
         if series.killed == Killed::Yes || killed {
             return Err(RejectReason::KillSwitch);
         }
@@ -272,7 +274,7 @@ impl Venue {
             }
         }
         let max = account.open_orders_max;
-        if rests(c) == Rests::Yes && !max.is_zero() && account.open_orders >= max.0 {
+        if !max.is_zero() && account.open_orders >= max.0 && rests(c) == Rests::Yes {
             return Err(beyond(
                 RejectReason::MaxOpenOrders,
                 account.open_orders.into(),

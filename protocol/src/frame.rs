@@ -232,15 +232,9 @@ impl<'a> Frame<'a> {
                 block_length: header.block_length,
             });
         }
-        if header.schema_id != SCHEMA_ID {
-            return Err(DecodeError::UnknownSchema {
-                schema_id: header.schema_id,
-            });
-        }
-        if !(SCHEMA_VERSION_OLDEST..=SCHEMA_VERSION).contains(&header.version) {
-            return Err(DecodeError::UnknownVersion {
-                version: header.version,
-            });
+        // One comparison for nearly all: this schema's newest version.
+        if [header.schema_id, header.version] != [SCHEMA_ID, SCHEMA_VERSION] {
+            check_schema(header)?;
         }
         let need = HEADER_LEN + body_len;
         let Some((body, rest)) = rest.split_at_checked(body_len) else {
@@ -287,6 +281,19 @@ impl<'a> Frame<'a> {
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
+}
+
+/// Another schema, or a version that is not spoken.
+#[cold]
+fn check_schema(header: &Header) -> Result<(), DecodeError> {
+    let (schema_id, version) = (header.schema_id, header.version);
+    if schema_id != SCHEMA_ID {
+        return Err(DecodeError::UnknownSchema { schema_id });
+    }
+    if !(SCHEMA_VERSION_OLDEST..=SCHEMA_VERSION).contains(&version) {
+        return Err(DecodeError::UnknownVersion { version });
+    }
+    Ok(())
 }
 
 #[cold]

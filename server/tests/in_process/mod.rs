@@ -340,7 +340,7 @@ pub fn flow_order(number: u64, now: Nanos) -> EventFrame {
     let owner = if buys { TRADER } else { MAKER };
     let header = Header {
         session: session(owner),
-        req_seq: ReqSeq(1_000 + number),
+        req_seq: ReqSeq(1_000 + number / 2),
         time: now,
         ..Header::default()
     };

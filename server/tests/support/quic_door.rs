@@ -311,7 +311,8 @@ impl QuicDoor {
                     .expect("the handshake succeeds");
                 let answer = raw.establish(session).await;
                 // The key holds since the last step; the gateway may have yet to read that it does.
-                let is_early = matches!(&answer, Err(bye) if bye.code == RejectReason::NotAuthenticated.code());
+                let is_early =
+                    matches!(&answer, Err(bye) if bye.code == RejectReason::NotAuthenticated.code());
                 if !is_early || asked.elapsed() > SOON {
                     break (raw, answer);
                 }
