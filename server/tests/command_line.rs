@@ -76,6 +76,28 @@ fn output_that_nobody_reads_ends_a_subcommand_quietly() {
     );
 }
 
+#[test]
+fn a_key_that_is_there_is_not_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = |names: &[&str]| {
+        let mut command = Command::new(XQ);
+        command.arg("keys").args(names).current_dir(folder.path());
+        command.output().expect("`xq` runs")
+    };
+    assert!(keys(&["carol"]).status.success());
+    let made = std::fs::read(folder.path().join("keys/carol.pem")).expect("it was made");
+    let refused = keys(&["dave", "carol"]);
+    assert_eq!(refused.status.code(), Some(i32::from(Exit::CannotCreate.code())));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("keys/carol.pem is there already"), "{said}");
+    let still = std::fs::read(folder.path().join("keys/carol.pem")).expect("it is there");
+    assert_eq!(still, made);
+    assert!(
+        !folder.path().join("keys/dave.pem").exists(),
+        "nothing was done by halves"
+    );
+}
+
 /// `xq serve`, whose log is read line by line; ended with the test.
 struct Serving {
     child: Child,

@@ -35,6 +35,13 @@ impl Keys {
             );
             return Err(Ended::with(Exit::Usage, error));
         }
+        // A certificate that an exchange knows already would be gone, and with it its participant's way in.
+        let made = |name: &&String| self.folder.join(format!("{name}.pem")).exists();
+        if let Some(name) = self.names.iter().find(made) {
+            let file = self.folder.join(format!("{name}.pem"));
+            let error = anyhow::anyhow!("{} is there already: name only new participants", file.display());
+            return Err(Ended::with(Exit::CannotCreate, error));
+        }
         let io = |error: std::io::Error| {
             let what = format!("keys in {}", self.folder.display());
             Failure::CannotCreate { what, source: error }

@@ -263,8 +263,9 @@ fn after(trial: &Trial, binary: &Path) -> String {
          \u{20} {xq} serve --config xq.toml           # start it again by itself; kill -9 it, and start it once more\n\
          \u{20} cargo xtask run                        # start it again with its market\n\
          \n\
-         While it serves:\n\
+         While it serves (after a start all markets are halted for ten seconds, or until an operator lifts it):\n\
          \n\
+         \u{20} {xq} admin --config xq.toml --as operator 'phase venue continuous'\n\
          \u{20} {xq} admin --config xq.toml --as operator 'phase #1 continuous'\n\
          \u{20} {xq} order --config xq.toml --as carol buy --account 4 --series 1 --qty 5 --limit 2600 --id mine --persist\n",
         journals = trial.journals().display(),

@@ -332,7 +332,8 @@ fn clip(line: &str) -> String {
     let width = std::env::var("COLUMNS")
         .ok()
         .and_then(|columns| columns.parse().ok())
-        .unwrap_or(120);
+        // Shells do not export it; no terminal that people use is narrower.
+        .unwrap_or(80);
     line.chars().take(width).collect()
 }
 
