@@ -8,7 +8,7 @@ use crate::timer::tick;
 use std::path::{Path, PathBuf};
 use xq_client::{Client, ClientError, Report};
 use xq_protocol::text::{Names, print_event};
-use xq_protocol::{Command, Event, EventFrame, ParticipantId, ReqSeq, SessionId};
+use xq_protocol::{Command, Event, EventFrame, ParticipantId, RejectCode, RejectReason, ReqSeq, SessionId};
 
 /// Which exchange, and as whom.
 #[derive(clap::Args)]
@@ -133,23 +133,33 @@ impl Session {
             match self.client.next_event().await.map_err(failed)? {
                 Report::Event { frame, .. } if frame.header().req_seq == number => {
                     show(&frame, names)?;
-                    if matches!(frame.event(), Ok(Event::Rejected(_))) {
+                    if let Ok(Event::Rejected(rejected)) = frame.event() {
                         outcome = Outcome::Refused;
+                        explain(rejected.code)?;
                     }
                     if frame.header().is_last() {
                         return Ok(outcome);
                     }
                 }
                 Report::Refused(rejected) if rejected.req_seq == number => {
-                    let reason = xq_protocol::RejectReason::from_code(rejected.code);
+                    let reason = RejectReason::from_code(rejected.code);
                     let reason = reason.map_or_else(String::new, |r| r.to_string());
                     say::line(format_args!("    refused at the door: {reason}"))?;
+                    explain(rejected.code)?;
                     return Ok(Outcome::Refused);
                 }
                 Report::Down(error) if !error.is_passing() => return Err(failed(error)),
                 Report::Event { .. } | Report::Refused(_) | Report::Up(_) | Report::Down(_) => {}
             }
         }
+    }
+}
+
+/// What a reject means, in a sentence.
+fn explain(code: RejectCode) -> Result<(), Ended> {
+    match RejectReason::from_code(code) {
+        Some(reason) => Ok(say::line(format_args!("    # {}", reason.text()))?),
+        None => Ok(()),
     }
 }
 

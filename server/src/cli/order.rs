@@ -45,9 +45,9 @@ struct Place {
     /// The order's own id, 1 to 16 printable characters.
     #[arg(long)]
     id: String,
-    /// gtc, day, ioc or fok.
-    #[arg(long, default_value = "gtc")]
-    tif: String,
+    /// gtc, day, ioc or fok; without it, gtc for an order with a limit, ioc for a market order.
+    #[arg(long)]
+    tif: Option<String>,
     /// Refuse rather than take.
     #[arg(long)]
     post_only: bool,
@@ -94,7 +94,9 @@ impl Place {
     fn order(&self, side: Side) -> Result<PlaceOrder, Ended> {
         let usage = |what: String| Ended::with(Exit::Usage, anyhow::anyhow!(what));
         let wanted = "gtc, day, ioc or fok is wanted";
-        let tif = TimeInForce::from_text(&self.tif).filter(|tif| *tif != TimeInForce::Gtd);
+        let usual = if self.limit.is_some() { "gtc" } else { "ioc" };
+        let asked = self.tif.as_deref().unwrap_or(usual);
+        let tif = TimeInForce::from_text(asked).filter(|tif| *tif != TimeInForce::Gtd);
         let cl_ord_id = ClOrdId::from_text(&self.id);
         Ok(PlaceOrder {
             account: AccountId(self.account),
@@ -106,7 +108,7 @@ impl Place {
             } else {
                 OrderType::Market
             },
-            tif: tif.ok_or_else(|| usage(format!("`{}`: {wanted}", self.tif)))?,
+            tif: tif.ok_or_else(|| usage(format!("`{asked}`: {wanted}")))?,
             execution: if self.post_only {
                 Execution::PostOnly
             } else {
