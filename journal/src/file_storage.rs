@@ -1,6 +1,6 @@
 //! A folder of real files, locked by its one writer.
 
-use crate::bytes::narrow;
+use crate::bytes::{narrow, wide};
 use crate::memory::Map;
 use crate::storage::{Access, Storage, StorageFile};
 use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock};
@@ -149,10 +149,11 @@ impl StorageFile for RealFile {
         map.flush(range)
     }
 
-    fn begin_writing(&self, range: Range<u64>) {
-        if let Some(length) = NonZeroU64::new(range.end.saturating_sub(range.start)) {
-            // To drop pages, Linux first begins to write the dirty ones; those that are mapped stay.
-            let _ = fadvise(&self.file, range.start, Some(length), Advice::DontNeed);
+    fn begin_writing(&self, map: &Map, range: Range<usize>) {
+        if let Some(length) = NonZeroU64::new(wide(range.len())) {
+            map.let_go(range.clone());
+            // To drop pages, Linux first begins to write the dirty ones; those that readers have mapped stay.
+            let _ = fadvise(&self.file, wide(range.start), Some(length), Advice::DontNeed);
         }
     }
 }

@@ -20,7 +20,7 @@
 #![allow(unsafe_code)]
 
 use crate::bytes::wide;
-use memmap2::{Advice, MmapRaw};
+use memmap2::{Advice, MmapRaw, UncheckedAdvice};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::fs::File;
@@ -247,6 +247,19 @@ impl Map {
             // SAFETY: in range. An atomic "or nothing" makes the page writable and cannot lose a store of the
             // writer that races with it.
             unsafe { AtomicU8::from_ptr(self.start.as_ptr().add(at)).fetch_or(0, Ordering::Relaxed) };
+        }
+    }
+
+    /// Takes a range, whole pages of it, out of this mapping, so that writing it to the disk need not write-protect
+    /// what is mapped here, which interrupts every core once a page. What was stored stays, in the page cache; the
+    /// next access maps it again.
+    pub(crate) fn let_go(&self, range: Range<usize>) {
+        self.check(&range);
+        if let Backing::File(raw) = &self.backing {
+            // SAFETY: the mapping is shared with its file, so that its bytes are the same before and after. A hint
+            // only: that it was refused changes nothing but speed.
+            let _ =
+                unsafe { raw.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
         }
     }
 

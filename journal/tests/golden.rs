@@ -78,8 +78,8 @@ fn the_bytes_of_an_event_segment_are_pinned() {
         * 8;
     let mut pinned = image[..2048].to_vec();
     pinned.extend_from_slice(&image[epoch - 1024..epoch + 1024]);
-    check("event-v1.bin", &pinned);
-    assert_eq!(EVENT_FORMAT, 1);
+    check("event-v2.bin", &pinned);
+    assert_eq!(EVENT_FORMAT, 2);
 }
 
 /// Journals written by earlier versions of the program stay readable.

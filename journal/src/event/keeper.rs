@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex};
 const AHEAD: u64 = 16 << 20;
 /// Pages are made writable when at least so many bytes of them are due.
 const STEP: u64 = 1 << 20;
-/// Finished pages begin to be written when there are at least so many bytes of them.
-const WRITE_STEP: u64 = 256 << 10;
+/// What the page cache keeps together at most, bytes. Writing any part of such a block write-protects all of it, and
+/// whoever stores into it next faults: so a block begins to be written when the writer has left all of it.
+const BLOCK: u64 = 2 << 20;
 
 /// Up to where the event journal is whole: a byte position counted over all segments, always at the end of a
 /// command. The writer stores it, readers load it. It has two cache lines to itself.
@@ -126,9 +127,7 @@ impl LiveSegments {
 
     /// Begins to write the bytes from `from` up to `to`, as far as they lie in segments being written.
     fn begin_writing(&self, from: u64, to: u64) {
-        self.each_part(from, to, |file, _, part| {
-            file.begin_writing(wide(part.start)..wide(part.end))
-        });
+        self.each_part(from, to, |file, map, part| file.begin_writing(map, part));
     }
 
     fn each_part(&self, from: u64, to: u64, mut act: impl FnMut(&dyn StorageFile, &Map, Range<usize>)) {
@@ -195,20 +194,23 @@ impl EventKeeper {
             self.live.populate(self.populated.max(position), to);
             self.populated = to;
         }
-        let finished = position / wide(PAGE) * wide(PAGE);
-        if finished >= self.begun + WRITE_STEP {
+        let finished = position / BLOCK * BLOCK;
+        if finished > self.begun {
             self.live.begin_writing(self.begun, finished);
             self.begun = finished;
         }
     }
 
-    /// The last part of [`EventKeeper::keep`]: syncs the pages that the writer has left.
+    /// The last part of [`EventKeeper::keep`]: syncs the blocks that the writer has left since the last time or, when
+    /// it is so slow that there is none, the pages.
     ///
     /// # Errors
     /// [`Error::Io`]: fatal.
     pub fn sync(&self) -> Result<(), Error> {
-        let page = wide(PAGE);
-        self.live.sync_to(self.position.load() / page * page)
+        let (position, synced) = (self.position.load(), self.synced());
+        let blocks = position / BLOCK * BLOCK;
+        let pages = position / wide(PAGE) * wide(PAGE);
+        self.live.sync_to(if blocks > synced { blocks } else { pages })
     }
 
     /// Position up to which all events are on the disk, bytes over all segments.

@@ -6,7 +6,7 @@ use crate::frame::{EVENT_FRAME_MAX, first_of};
 use crate::{ChainHash, Error, EventCursor, JournalId, SegmentNumber, Seq};
 
 /// Version of the format of event segments. It moves with every change of the bytes below.
-pub const EVENT_FORMAT: u32 = 1;
+pub const EVENT_FORMAT: u32 = 2;
 /// Commands in an epoch: commands 1 to 1,024 are the first.
 pub const EPOCH_COMMANDS: u64 = 1024;
 

@@ -513,7 +513,7 @@ impl EventRecovery {
         }
         Ok(ends.map(|end| {
             let mut hasher = hasher.clone();
-            hasher.add(end);
+            hasher.add_run(end);
             hasher.hash()
         }))
     }

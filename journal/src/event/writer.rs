@@ -1,7 +1,7 @@
 //! The writer of the event journal: appends to prefaulted mapped memory, publishes whole commands.
 //!
 //! # Cost
-//! An event costs one copy into the map and one into the hasher's buffer, SHA-256 over each 4 KiB gathered, and
+//! An event costs one copy into the map and one into the hasher's buffer, BLAKE3 over each 16 KiB gathered, and
 //! CRC32C once a command. Nothing is allocated and, while the keeper runs ahead, no page faults.
 //! `examples/journal_speed.rs` watches it.
 
@@ -157,7 +157,7 @@ impl EventJournal {
         }
         self.map.write(self.offset, frame);
         self.offset += frame.len();
-        self.hasher.add(frame);
+        self.hasher.add_run(frame);
         self.epoch_events += 1;
         if is_last_event(frame) {
             self.close_command();
