@@ -83,6 +83,14 @@ pub fn load() -> String {
     text.split(' ').next().unwrap_or_default().to_owned()
 }
 
+/// Time that the hypervisor took from this machine since it started, all cores together, in ticks of 10 ms.
+pub fn stolen_ticks() -> u64 {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    // The first line is the sum of all cores: `cpu`, then user, nice, system, idle, iowait, irq, softirq, steal.
+    let stolen = text.split_whitespace().nth(8);
+    stolen.and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+}
+
 /// Prints the runs, and writes them with machine, commit, load and hiccups into `<folder>/<name>.json`.
 pub fn report(name: &str, out: Option<&Path>, runs: &[Value]) {
     let Some(folder) = out else { return };
