@@ -1,5 +1,6 @@
 //! What the gateway is told at its start.
 
+use crate::{GatewayError, tls};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +21,16 @@ pub struct GatewayConfig {
     pub limits: Limits,
     /// What the transport may hold.
     pub transport: Transport,
+}
+
+impl GatewayConfig {
+    /// Reads certificates and key, as a start would.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is unfit, named.
+    pub fn check(&self) -> Result<(), GatewayError> {
+        tls::server_config(self).map(|_| ())
+    }
 }
 
 /// Limits of one session.

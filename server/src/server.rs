@@ -39,7 +39,8 @@ impl Server {
     pub fn start(config: &Config, leap: ClockLeap, progress: Progress<'_>) -> Result<Server, Failure> {
         let clock = SteadyClock::start();
         let guests = opening::guests(&config.participants)?;
-        // A port that is taken, or a core that is not there, is found before a journal is touched.
+        // Keys that are missing, a port that is taken, a core that is not there are found before a journal is touched.
+        gateway_config(config).check().map_err(failure_of)?;
         UdpSocket::bind(config.listen()).map_err(|source| cannot_listen(config.listen(), source))?;
         let bell = Arc::new(Notify::new());
         let rung = Arc::clone(&bell);

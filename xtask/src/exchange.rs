@@ -2,6 +2,7 @@
 
 use crate::shell;
 use anyhow::{Context, bail, ensure};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -78,6 +79,17 @@ pub fn build() -> anyhow::Result<PathBuf> {
 pub fn free_address() -> anyhow::Result<SocketAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(socket.local_addr()?)
+}
+
+/// Whether an exchange could run in this folder and at this address; else says who is in the way.
+pub fn is_free(folder: &Path, address: SocketAddr) -> anyhow::Result<()> {
+    ensure!(!is_bound(address), "{address}: another program listens there");
+    let journals = folder.join("data");
+    let Ok(handle) = File::open(&journals) else {
+        return Ok(());
+    };
+    let free = flock(&handle, FlockOperation::NonBlockingLockExclusive);
+    free.with_context(|| format!("{}: another exchange writes there", journals.display()))
 }
 
 impl Trial {
@@ -163,11 +175,7 @@ impl Trial {
 
     /// Starts the process and does not wait for it: it may be recovering for a while.
     pub fn spawn(&self) -> anyhow::Result<Running> {
-        ensure!(
-            !is_bound(self.address),
-            "{}: another program listens there",
-            self.address
-        );
+        is_free(&self.folder, self.address)?;
         let log = self.folder.join("xq.log");
         let file = File::options().create(true).append(true).open(&log);
         let file = file.with_context(|| log.display().to_string())?;

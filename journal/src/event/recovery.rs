@@ -150,15 +150,10 @@ impl UnrecoveredEvents {
         settings: EventSettings,
         id: JournalId,
     ) -> Result<EventsAtRest, Error> {
-        let found = Self::open_as(Arc::clone(&storage), settings, (id, Access::ReadOnly))?;
+        let found = Self::open_as(storage, settings, (id, Access::ReadOnly))?;
         let position = Arc::new(EventPosition::default());
         position.store(found.end_position());
-        Ok(EventsAtRest {
-            report: found.report(),
-            hasher: found.scan.hasher.clone(),
-            storage,
-            position,
-        })
+        Ok(EventsAtRest { found, position })
     }
 
     fn open_as(
@@ -413,23 +408,27 @@ impl UnrecoveredEvents {
 /// The whole part of an event journal that nobody writes.
 #[derive(Debug)]
 pub struct EventsAtRest {
-    storage: Arc<dyn Storage>,
+    found: UnrecoveredEvents,
     position: Arc<EventPosition>,
-    report: EventReport,
-    hasher: EventHasher,
 }
 
 impl EventsAtRest {
     /// What was found.
     #[must_use]
     pub fn report(&self) -> EventReport {
-        self.report
+        self.found.report()
+    }
+
+    /// What stands behind the whole part: a start will drop it and make its events again.
+    #[must_use]
+    pub fn unfit(&self) -> Option<EventsDropped> {
+        self.found.dropped()
     }
 
     /// The hasher after the last event, to go on with those that are missing.
     #[must_use]
     pub fn hasher(&self) -> EventHasher {
-        self.hasher.clone()
+        self.found.scan.hasher.clone()
     }
 
     /// A reader that stands before the first event and ends after the last whole command.
@@ -437,7 +436,7 @@ impl EventsAtRest {
     /// # Errors
     /// [`Error::Io`].
     pub fn reader(&self) -> Result<EventReader, Error> {
-        EventReader::open(Arc::clone(&self.storage), Arc::clone(&self.position))
+        EventReader::open(Arc::clone(&self.found.storage), Arc::clone(&self.position))
     }
 }
 

@@ -54,7 +54,11 @@ impl Door {
         let runtime = runtime.map_err(|e| Ended::with(Exit::CannotCreate, e))?;
         let config = self.client_config()?;
         runtime.block_on(async {
-            let client = Client::connect(config).await.map_err(failed)?;
+            let address = config.addr;
+            let client = Client::connect(config).await.map_err(|error| {
+                let error = anyhow::anyhow!("{address}: {error}");
+                Ended::with(Exit::Refused, error)
+            })?;
             let mut session = Session { client };
             let said = talk(&mut session).await;
             session.client.close().await;
@@ -133,9 +137,15 @@ impl Session {
             match self.client.next_event().await.map_err(failed)? {
                 Report::Event { frame, .. } if frame.header().req_seq == number => {
                     show(&frame, names)?;
-                    if let Ok(Event::Rejected(rejected)) = frame.event() {
-                        outcome = Outcome::Refused;
-                        explain(rejected.code)?;
+                    match frame.event() {
+                        Ok(Event::Rejected(rejected)) => {
+                            outcome = Outcome::Refused;
+                            explain(rejected.code)?;
+                        }
+                        Ok(Event::OrderAccepted(accepted)) => {
+                            say::line(format_args!("    # its number is {}", accepted.order.0))?;
+                        }
+                        Ok(_) | Err(_) => {}
                     }
                     if frame.header().is_last() {
                         return Ok(outcome);

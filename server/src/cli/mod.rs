@@ -63,7 +63,7 @@ fn after_help() -> String {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Ended {
     /// It failed, and says why.
-    #[error("{error:#}")]
+    #[error("{error}")]
     Failed {
         /// The code.
         exit: Exit,

@@ -61,9 +61,12 @@ struct Cancel {
     /// Whose order.
     #[arg(long)]
     account: u32,
-    /// Its number.
+    /// Its number, as it was told when the order was accepted.
+    #[arg(long, required_unless_present = "id", conflicts_with = "id")]
+    order: Option<u64>,
+    /// The order's own id, in place of its number.
     #[arg(long)]
-    order: u64,
+    id: Option<String>,
     /// How many coupons to take away; all when left out.
     #[arg(long, default_value_t = 0)]
     reduce: u32,
@@ -74,7 +77,7 @@ impl Order {
         match &self.what {
             What::Buy(place) => self.say(&Command::PlaceOrder(&place.order(Side::Buy)?)),
             What::Sell(place) => self.say(&Command::PlaceOrder(&place.order(Side::Sell)?)),
-            What::Cancel(cancel) => self.say(&Command::CancelOrder(&cancel.command())),
+            What::Cancel(cancel) => self.say(&Command::CancelOrder(&cancel.command()?)),
         }
     }
 
@@ -92,12 +95,10 @@ impl Order {
 
 impl Place {
     fn order(&self, side: Side) -> Result<PlaceOrder, Ended> {
-        let usage = |what: String| Ended::with(Exit::Usage, anyhow::anyhow!(what));
         let wanted = "gtc, day, ioc or fok is wanted";
         let usual = if self.limit.is_some() { "gtc" } else { "ioc" };
         let asked = self.tif.as_deref().unwrap_or(usual);
         let tif = TimeInForce::from_text(asked).filter(|tif| *tif != TimeInForce::Gtd);
-        let cl_ord_id = ClOrdId::from_text(&self.id);
         Ok(PlaceOrder {
             account: AccountId(self.account),
             series: SeriesId(self.series),
@@ -116,8 +117,7 @@ impl Place {
             },
             limit: Price(self.limit.unwrap_or(0)),
             expire_at: Nanos::ZERO,
-            cl_ord_id: cl_ord_id
-                .ok_or_else(|| usage(format!("`{}`: 1 to 16 printable characters are wanted", self.id)))?,
+            cl_ord_id: id_of(&self.id)?,
             on_disconnect: if self.persist {
                 OnDisconnect::Persist
             } else {
@@ -129,12 +129,21 @@ impl Place {
 }
 
 impl Cancel {
-    fn command(&self) -> CancelOrder {
-        CancelOrder {
+    fn command(&self) -> Result<CancelOrder, Ended> {
+        Ok(CancelOrder {
             account: AccountId(self.account),
             reduce_qty: Qty(self.reduce),
-            order: OrderId(self.order),
-            cl_ord_id: ClOrdId::ZERO,
-        }
+            order: OrderId(self.order.unwrap_or(0)),
+            cl_ord_id: self.id.as_deref().map_or(Ok(ClOrdId::ZERO), id_of)?,
+        })
     }
+}
+
+fn id_of(text: &str) -> Result<ClOrdId, Ended> {
+    ClOrdId::from_text(text)
+        .ok_or_else(|| usage(format!("`{text}`: 1 to 16 printable characters are wanted")))
+}
+
+fn usage(what: String) -> Ended {
+    Ended::with(Exit::Usage, anyhow::anyhow!(what))
 }

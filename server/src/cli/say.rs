@@ -27,9 +27,6 @@ pub(super) fn unsaid(error: io::Error) -> Ended {
     match error.kind() {
         // `xq dump | head` has all it wanted.
         io::ErrorKind::BrokenPipe => Ended::Unread,
-        _ => Ended::with(
-            Exit::CannotCreate,
-            anyhow::Error::from(error).context("standard output"),
-        ),
+        _ => Ended::with(Exit::CannotCreate, anyhow::anyhow!("standard output: {error}")),
     }
 }

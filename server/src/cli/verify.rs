@@ -59,6 +59,12 @@ fn told_of_journals(found: &AtRest) -> Result<(), Ended> {
             cut.file, cut.offset, cut.bytes
         ))?;
     }
+    for range in found.events.unfit().map_or(Vec::new(), |unfit| unfit.ranges) {
+        say::line(format_args!(
+            "unfit          {} at offset {}, {} bytes: events torn or damaged; a start will make them again",
+            range.file, range.offset, range.bytes
+        ))?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! A small market: one maker that quotes both sides around a price that wanders, and two takers.
 
 use super::venue::{COFFEE, FAIR, MAKER, MAKER_ACCOUNT, TAKER_ACCOUNTS, TAKERS};
+use super::view::room_after_notice;
 use crate::exchange::Trial;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,7 +65,8 @@ async fn keep(counts: Arc<Counts>, config: xq_client::Config, role: Role) {
         Err(error) => Err(error),
     };
     if let Err(error) = traded {
-        eprintln!("a session of the market has ended: {error}");
+        println!("\nA session of the market has ended: {error}");
+        print!("{}", room_after_notice());
     }
 }
 

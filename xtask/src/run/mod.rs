@@ -41,8 +41,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Builds, starts, trades and shows; ends by itself, at Ctrl-C or SIGTERM, or with the replay.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let binary = exchange::build()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
+    // Before a long build, and before the configuration of one that runs is written anew.
+    exchange::is_free(&shell::root(), address)?;
+    if let Some(file) = &args.orders {
+        std::fs::File::open(file).with_context(|| file.display().to_string())?;
+    }
+    let binary = exchange::build()?;
     let trial = Trial::prepare(&binary, &shell::root(), address, &venue::GUESTS)?;
     let before = venue::found(&trial.journals());
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -199,7 +199,7 @@ impl View {
             told_us_p99,
         } = self.rates;
         format!(
-            "Seq {}  {commands:.0} commands/s  {orders:.0} orders/s at rest  {trades:.0} trades/s  durable and told after {} p50, {} p99",
+            "Seq {} of the book  {commands:.0} commands/s  {orders:.0} orders/s at rest  {trades:.0} trades/s  durable and told after {} p50, {} p99",
             book.seq(),
             millis(told_us_p50),
             millis(told_us_p99),
