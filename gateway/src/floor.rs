@@ -70,6 +70,9 @@ impl Floor {
     /// Follows one event.
     pub fn visit(&mut self, frame: &Frame<'_>, now: Nanos, durable: Seq) {
         let event = frame.event().expect("the event journal holds events");
+        if let Event::Rejected(rejected) = event {
+            self.stats.exchange_rejected(rejected.code);
+        }
         for telling in tellings(frame.header, &event).into_iter().flatten() {
             self.tell(frame, &telling, now);
         }

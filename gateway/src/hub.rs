@@ -14,7 +14,7 @@ use crate::told::tellings;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use xq_protocol::{
-    Hash, Header, ParticipantId, RejectReason, ReqSeq, SeriesId, SessionDown, SessionId, SessionUp,
+    Hash, Header, Nanos, ParticipantId, RejectReason, ReqSeq, SeriesId, SessionDown, SessionId, SessionUp,
     TerminateReason,
 };
 
@@ -43,6 +43,7 @@ pub struct Hub {
     clock: Arc<dyn Clock>,
     stats: Arc<Stats>,
     limits: Limits,
+    started: Nanos,
     out: Output,
 }
 
@@ -68,6 +69,7 @@ impl Hub {
             floor: Floor::new(limits, Arc::clone(&stats)),
             ingress: borders.ingress,
             source: borders.source,
+            started: borders.clock.now(),
             clock: borders.clock,
             stats,
             limits,
@@ -87,8 +89,17 @@ impl Hub {
     /// Follows a bounded number of events, and tells a bounded number of outcomes again; returns how many of both.
     pub fn poll(&mut self) -> usize {
         let (now, durable) = (self.clock.now(), self.source.durable());
-        let floor = &mut self.floor;
-        let visited = self.source.poll(&mut |frame| floor.visit(frame, now, durable));
+        let (floor, stats, started) = (&mut self.floor, &self.stats, self.started);
+        let mut first = true;
+        let visited = self.source.poll(&mut |frame| {
+            // What was told before this start says nothing of how long it took.
+            if std::mem::take(&mut first) && frame.header.time >= started {
+                stats
+                    .told_after
+                    .count(Nanos(now.0.saturating_sub(frame.header.time.0)));
+            }
+            floor.visit(frame, now, durable);
+        });
         let repeated = self.repeat_some();
         self.floor.drop_slow();
         self.pay_downs();
@@ -260,7 +271,7 @@ impl Hub {
         });
         assert!(number >= until, "what was counted is found again");
         self.stats
-            .told
+            .retransmitted
             .add(usize::try_from(until - replay.next).unwrap_or(0));
         replay.next = until;
         replay.next < replay.end

@@ -32,6 +32,6 @@ pub use border::{Clock, EventSource, Ingress};
 pub use config::{GatewayConfig, Limits, Transport};
 pub use hub::Borders;
 pub use serve::{Gateway, GatewayError, Stop, fingerprint_of, serve};
-pub use stats::{Counter, Stats};
+pub use stats::{Counter, DURATION_STEPS, Durations, Stats};
 pub use tls::ALPN;
 pub use trial::{TrialAuthority, TrialKey};

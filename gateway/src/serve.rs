@@ -65,6 +65,8 @@ impl Stop {
 
 /// A gateway that serves on a thread of its own.
 pub struct Gateway {
+    config: GatewayConfig,
+    endpoint: Endpoint,
     address: SocketAddr,
     stats: Arc<Stats>,
     stop: Stop,
@@ -78,24 +80,29 @@ impl Gateway {
     /// [`GatewayError`]: keys, address, thread.
     pub fn start(config: GatewayConfig, borders: Borders) -> Result<Gateway, GatewayError> {
         let (stats, stop) = (Arc::new(Stats::default()), Stop::default());
+        stats
+            .certificate_ends
+            .store(tls::certificate_ends(&config)?, Ordering::Relaxed);
         let (ready, bound) = std::sync::mpsc::channel();
-        let (counts, stopped) = (Arc::clone(&stats), stop.clone());
+        let (counts, stopped, its_config) = (Arc::clone(&stats), stop.clone(), config.clone());
         let thread = std::thread::Builder::new()
             .name("xq-gateway".to_owned())
             .spawn(move || {
                 let say = ready.clone();
-                let told = |address| {
+                let told = |endpoint: &Endpoint, address| {
                     // Nobody listens when the starter has given up: then nobody needs to know.
-                    let _ = say.send(Ok(address));
+                    let _ = say.send(Ok((endpoint.clone(), address)));
                 };
-                if let Err(error) = serve(&config, borders, (counts, stopped), told) {
+                if let Err(error) = serve(&its_config, borders, (counts, stopped), told) {
                     let _ = ready.send(Err(error));
                 }
             })
             .map_err(GatewayError::Start)?;
         let gone = || GatewayError::Start(std::io::Error::other("the gateway's thread ended"));
-        let address = bound.recv().map_err(|_| gone())??;
+        let (endpoint, address) = bound.recv().map_err(|_| gone())??;
         Ok(Gateway {
+            config,
+            endpoint,
             address,
             stats,
             stop,
@@ -106,6 +113,18 @@ impl Gateway {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+    /// Reads certificates, key and authorities again. Whoever connects from now on meets the new ones; sessions that
+    /// are up stay as they are.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is unfit, named; the old ones stay in use then.
+    pub fn renew_keys(&self) -> Result<(), GatewayError> {
+        let server = tls::server_config(&self.config)?;
+        let ends = tls::certificate_ends(&self.config)?;
+        self.endpoint.set_server_config(Some(server));
+        self.stats.certificate_ends.store(ends, Ordering::Relaxed);
+        Ok(())
     }
     /// Its counts.
     pub fn stats(&self) -> &Arc<Stats> {
@@ -130,7 +149,7 @@ impl Drop for Gateway {
     }
 }
 
-/// Serves on the caller's thread until it is asked to stop; `ready` gets the address it listens at.
+/// Serves on the caller's thread until it is asked to stop; `ready` gets the endpoint and the address it listens at.
 ///
 /// # Errors
 /// [`GatewayError`]: keys, address, runtime.
@@ -138,7 +157,7 @@ pub fn serve(
     config: &GatewayConfig,
     borders: Borders,
     (stats, stop): (Arc<Stats>, Stop),
-    ready: impl FnOnce(SocketAddr),
+    ready: impl FnOnce(&Endpoint, SocketAddr),
 ) -> Result<(), GatewayError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -156,7 +175,7 @@ pub fn serve(
             .local_addr()
             .map_err(|source| listen_error(config, source))?;
         tracing::info!(%address, "gateway listens");
-        ready(address);
+        ready(&endpoint, address);
         let follower = spawn_local(follow(shared.clone(), bell));
         let timer = spawn_local(tick(shared.clone(), config.limits.heartbeat));
         let door = spawn_local(accept(endpoint.clone(), config.transport.clone(), shared.clone()));

@@ -58,6 +58,19 @@ pub fn server_config(config: &GatewayConfig) -> Result<ServerConfig, GatewayErro
     Ok(server)
 }
 
+/// The first moment at which the server's certificate is not valid any more, Unix seconds.
+///
+/// # Errors
+/// A file that cannot be read or is no certificate, named.
+pub fn certificate_ends(config: &GatewayConfig) -> Result<i64, GatewayError> {
+    let chain = certificates(&config.cert)?;
+    let own = chain
+        .first()
+        .ok_or_else(|| bad(&config.cert, &"no certificate is in it"))?;
+    let (_, own) = x509_parser::parse_x509_certificate(own).map_err(|error| bad(&config.cert, &error))?;
+    Ok(own.validity().not_after.timestamp() + 1)
+}
+
 fn transport(limits: &Transport) -> TransportConfig {
     let mut transport = TransportConfig::default();
     let idle = u32::try_from(limits.idle.as_millis()).unwrap_or(u32::MAX);

@@ -10,7 +10,10 @@ use crate::wait::{PARK_MAX, Waiter, Waker};
 use disruptor::Polling;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use xq_gateway::Durations;
 use xq_journal::{Append, CommandJournal, Error};
+use xq_protocol::{Nanos, Seq};
 
 /// Most slots taken from the ring before they are given back to the producers.
 const LOOK_SLOTS: u64 = 2_048;
@@ -23,6 +26,8 @@ pub(crate) struct Journaler {
     pub(crate) durable: Durable,
     /// Wakes the publisher, who waits for what is durable.
     pub(crate) publisher: Waker,
+    /// How long the commits took, the disk's sync included.
+    pub(crate) commits: Arc<Durations>,
     pub(crate) waiter: Waiter,
     pub(crate) halt: Arc<AtomicBool>,
 }
@@ -69,7 +74,7 @@ impl Journaler {
                 continue;
             };
             while !append(&mut self.journal, frame.bytes(), &self.halt)? {
-                let durable = self.journal.commit()?;
+                let durable = commit(&mut self.journal, &self.commits)?;
                 self.durable.advance(durable);
                 self.publisher.wake();
             }
@@ -81,11 +86,21 @@ impl Journaler {
     }
 
     fn commit(&mut self) -> Result<(), Failure> {
-        let durable = self.journal.commit()?;
+        let durable = commit(&mut self.journal, &self.commits)?;
         self.durable.advance(durable);
         self.publisher.wake();
         Ok(())
     }
+}
+
+/// Makes the batch durable and counts how long that took.
+fn commit(journal: &mut CommandJournal, commits: &Durations) -> Result<Seq, Failure> {
+    let begun = Instant::now();
+    let durable = journal.commit()?;
+    commits.count(Nanos(
+        u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
+    ));
+    Ok(durable)
 }
 
 /// Whether the batch took the frame; it is full otherwise. While the disk is full it waits for room:

@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use xq_engine::Exchange;
-use xq_journal::{CommandJournal, EventJournal, EventPosition, Storage};
+use xq_gateway::Durations;
+use xq_journal::{CommandJournal, EventJournal, EventPosition, SegmentPool, Storage};
 
 /// How the pipeline is laid out.
 #[derive(Clone)]
@@ -70,6 +71,8 @@ pub struct Pipeline {
     storage: Arc<dyn Storage>,
     position: Arc<EventPosition>,
     waited: Arc<AtomicU64>,
+    commits: Arc<Durations>,
+    pools: [Arc<SegmentPool>; 2],
     timer: Option<Helper>,
     keepers: Vec<Helper>,
     matcher: Stage<Exchange>,
@@ -111,12 +114,12 @@ impl Pipeline {
         let (event_producer, event_poller) = event_ring(config.event_slots);
         let last = recovered.commands.durable();
         let (gauges, durable) = (Arc::new(Gauges::default()), Durable::starting_at(last));
-        let wakers: [Waker; 3] = Default::default();
+        let (wakers, halts): ([Waker; 3], [Arc<AtomicBool>; 3]) = Default::default();
         let [to_matcher, to_journaler, to_publisher] = &wakers;
         let waiter = |waker: &Waker| Waiter::new(config.layout, waker.clone());
-        let halts: [Arc<AtomicBool>; 3] = Default::default();
         let (position, storage) = (recovered.events.position(), recovered.storage);
-        let waited = Arc::new(AtomicU64::new(0));
+        let (waited, commits): (Arc<AtomicU64>, Arc<Durations>) = Default::default();
+        let pools = [recovered.commands.pool(), recovered.events.pool()];
         let keepers = keeper::start(
             &recovered.commands,
             &recovered.events,
@@ -140,6 +143,7 @@ impl Pipeline {
             gauges: Arc::clone(&gauges),
             durable: durable.clone(),
             publisher: to_publisher.clone(),
+            commits: Arc::clone(&commits),
             waiter: waiter(to_journaler),
             halt: Arc::clone(&halts[1]),
         };
@@ -182,6 +186,8 @@ impl Pipeline {
             storage,
             position,
             waited,
+            commits,
+            pools,
             timer: None,
             keepers,
             matcher,
@@ -231,6 +237,21 @@ impl Pipeline {
     /// How often the publisher had to wait for the disk.
     pub fn waited_for_disk(&self) -> u64 {
         self.waited.load(Ordering::Relaxed)
+    }
+
+    /// The same, to be read later.
+    pub(crate) fn waits_for_disk(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.waited)
+    }
+
+    /// How long the commits of the command journal took.
+    pub fn commits(&self) -> Arc<Durations> {
+        Arc::clone(&self.commits)
+    }
+
+    /// The segments made ready for commands, and for events.
+    pub fn pools(&self) -> &[Arc<SegmentPool>; 2] {
+        &self.pools
     }
 
     /// Takes nothing more, works off what was taken, syncs both journals.

@@ -4,6 +4,7 @@ use crate::clock::{ClockLeap, SteadyClock};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::ingress::Ingress;
+use crate::metrics::Readings;
 use crate::opening;
 use crate::pipeline::{Pipeline, PipelineConfig, Stopped};
 use crate::publisher::Bell;
@@ -11,6 +12,7 @@ use crate::recovery::{Journals, Progress, Report, recover};
 use crate::ring::Gauges;
 use crate::wait::PARK_MAX;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -29,6 +31,8 @@ pub struct Server {
     pipeline: Pipeline,
     clock: SteadyClock,
     report: Report,
+    folder: PathBuf,
+    command_slots: usize,
 }
 
 impl Server {
@@ -73,6 +77,8 @@ impl Server {
                 pipeline,
                 clock,
                 report,
+                folder: config.journal.folder.clone(),
+                command_slots: config.rings.command_slots,
             }),
             Err(failure) => {
                 pipeline.stop()?;
@@ -94,6 +100,30 @@ impl Server {
     /// The pipeline behind the door.
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
+    }
+
+    /// What can be read of it as metrics.
+    pub fn readings(&self) -> Readings {
+        Readings {
+            stats: Arc::clone(self.gateway.stats()),
+            gauges: self.pipeline.gauges(),
+            durable: self.pipeline.durable(),
+            commits: self.pipeline.commits(),
+            waits: self.pipeline.waits_for_disk(),
+            pools: self.pipeline.pools().clone(),
+            folder: self.folder.clone(),
+            command_slots: self.command_slots,
+            recovery: self.report.took,
+            clock: self.clock,
+        }
+    }
+
+    /// Reads certificates, key and authorities again, for those who connect from now on.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`], naming the file; the old ones stay in use.
+    pub fn renew_keys(&self) -> Result<(), Failure> {
+        self.gateway.renew_keys().map_err(failure_of)
     }
 
     /// Closes the door, journals the end of all sessions (markets halt, orders go by cancel on disconnect), works

@@ -12,7 +12,7 @@ mod order;
 mod replay_orders;
 mod say;
 mod serve;
-mod stop;
+mod signals;
 mod verify;
 
 use crate::exit::{Exit, Failure};

@@ -1,13 +1,16 @@
 //! `xq serve`: runs the exchange until it is asked to stop.
 
-use super::stop::StopSignals;
+use super::signals::{Asked, Signals};
 use super::{Ended, say};
 use crate::clock::ClockLeap;
 use crate::config::Config;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
+use crate::page::Page;
 use crate::server::Server;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use xq_protocol::Seq;
 
 /// Runs the exchange.
@@ -34,7 +37,7 @@ impl Serve {
             ClockLeap::Refuse
         };
         // Before anything is begun or announced: from the next line on, whoever asks it to stop is heard.
-        let signals = StopSignals::listen().map_err(|e| Ended::with(Exit::CannotCreate, e))?;
+        let signals = Signals::listen().map_err(|e| Ended::with(Exit::CannotCreate, e))?;
         tracing::info!(folder = %config.journal.folder.display(), "recovering");
         let bar = progress_bar("replay");
         let mut progress = |done, all| {
@@ -43,6 +46,10 @@ impl Serve {
                 signals.recovered();
             }
         };
+        let page = config
+            .page()
+            .map(|listen| open_page(listen, &config))
+            .transpose()?;
         let server = Server::start(&config, leap, &mut progress).inspect_err(|failure| {
             tracing::error!(code = failure.exit().code(), error = %failure, "cannot start");
         })?;
@@ -50,8 +57,10 @@ impl Serve {
         tell_recovery(&server);
         // Who does not read it finds the address in the log: no closed pipe ends an exchange.
         let _ = say::line(format_args!("listening at {}", server.address()));
-        // Outside of the log's line, whose fields are left alone at a higher level.
-        let signal = signals.wait();
+        if let Some(page) = page {
+            page.show(server.readings());
+        }
+        let signal = serve_until_stopped(&server, &signals);
         tracing::info!(signal, "stopping");
         let stopped = server.stop()?;
         tracing::info!(
@@ -60,6 +69,27 @@ impl Serve {
             "stopped"
         );
         Ok(())
+    }
+}
+
+/// Opens the operations page, before recovery.
+fn open_page(listen: SocketAddr, config: &Config) -> Result<Page, Failure> {
+    let tick_interval = Duration::from_millis(config.threads.tick_interval_ms);
+    let page = Page::open(listen, tick_interval)?;
+    tracing::info!(address = %page.address(), "operations page");
+    Ok(page)
+}
+
+/// Does what signals ask for until one asks to stop; its name.
+fn serve_until_stopped(server: &Server, signals: &Signals) -> &'static str {
+    loop {
+        match signals.wait() {
+            Asked::Stop(name) => return name,
+            Asked::RenewKeys => match server.renew_keys() {
+                Ok(()) => tracing::info!("certificates and key were read again"),
+                Err(failure) => tracing::error!(error = %failure, "certificates and key stay as they were"),
+            },
+        }
     }
 }
 

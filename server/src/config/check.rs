@@ -85,6 +85,13 @@ pub(super) fn check(config: &Config) -> Checked {
         format!("{level:?}"),
         "error, warn, info, debug or trace",
     )?;
+    let page = &config.metrics.listen;
+    require(
+        page.is_empty() || page.parse::<SocketAddr>().is_ok(),
+        "metrics.listen",
+        format!("{page:?}"),
+        "nothing, or an address and port, as 127.0.0.1:9470,",
+    )?;
     check_participants(&config.participants)
 }
 

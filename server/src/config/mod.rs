@@ -32,6 +32,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// The log.
     pub log: Log,
+    /// The operations page.
+    pub metrics: Metrics,
     /// Participants registered by the house.
     #[serde(default)]
     pub participants: Vec<Participant>,
@@ -143,6 +145,14 @@ pub struct Log {
     pub level: String,
 }
 
+/// The operations page.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Address of the page; empty for none.
+    pub listen: String,
+}
+
 /// A participant whom the house registers.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -206,6 +216,12 @@ impl Config {
     /// The address of the door.
     pub fn listen(&self) -> SocketAddr {
         self.server.listen.parse().expect("the check has parsed it")
+    }
+
+    /// The address of the operations page, if there is to be one.
+    pub fn page(&self) -> Option<SocketAddr> {
+        let listen = &self.metrics.listen;
+        (!listen.is_empty()).then(|| listen.parse().expect("the check has parsed it"))
     }
 
     /// The layout, chosen by the number of cores where it is left open.
@@ -279,6 +295,7 @@ mod tests {
             ),
             ("[server]\nlisten = \"here\"", "`server.listen` = \"here\""),
             ("[log]\nlevel = \"loud\"", "`log.level` = \"loud\""),
+            ("[metrics]\nlisten = \"9470\"", "`metrics.listen` = \"9470\""),
             (
                 "[[participants]]\nnumber = 1\nrole = \"king\"",
                 "`participants[0].role` = \"king\"",

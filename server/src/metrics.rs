@@ -1,0 +1,256 @@
+//! What can be read of a running exchange as metrics, in base units, taken when it is asked for.
+//!
+//! Architecture invariant: nothing here is written by the data path for the sake of a reader; a reading only loads what
+//! others count anyway.
+
+use crate::clock::SteadyClock;
+use crate::progress::Durable;
+use crate::ring::Gauges;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use xq_engine::RULES_VERSION;
+use xq_gateway::{DURATION_STEPS, Durations, Stats};
+use xq_journal::SegmentPool;
+use xq_protocol::RejectReason;
+
+/// Everything that is read.
+#[derive(Clone)]
+pub struct Readings {
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) durable: Durable,
+    pub(crate) commits: Arc<Durations>,
+    /// How often the publisher waited for the disk.
+    pub(crate) waits: Arc<AtomicU64>,
+    /// Segments made ready: of commands, of events.
+    pub(crate) pools: [Arc<SegmentPool>; 2],
+    /// The folder of the journals.
+    pub(crate) folder: PathBuf,
+    pub(crate) command_slots: usize,
+    pub(crate) recovery: Duration,
+    pub(crate) clock: SteadyClock,
+}
+
+impl fmt::Debug for Readings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readings").finish_non_exhaustive()
+    }
+}
+
+/// What is written of a metric: nothing else is known of it than its name, what it means, and its values.
+struct Writer<'a>(DescriptorEncoder<'a>);
+
+impl Writer<'_> {
+    fn one(
+        &mut self,
+        (name, help): (&str, &str),
+        kind: MetricType,
+        value: impl FnOnce(MetricEncoder<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        value(self.0.encode_descriptor(name, help, None, kind)?)
+    }
+
+    fn gauge(&mut self, described: (&str, &str), value: f64) -> fmt::Result {
+        self.one(described, MetricType::Gauge, |mut to| to.encode_gauge(&value))
+    }
+
+    fn count(&mut self, described: (&str, &str), value: u64) -> fmt::Result {
+        self.one(described, MetricType::Counter, |mut to| {
+            to.encode_counter::<NoLabelSet, _, f64>(&value, None)
+        })
+    }
+
+    /// Counts told apart by one label.
+    fn counts<'v>(
+        &mut self,
+        described: (&str, &str),
+        label: &'static str,
+        values: impl Iterator<Item = (String, u64)> + 'v,
+    ) -> fmt::Result {
+        self.one(described, MetricType::Counter, |mut to| {
+            for (name, value) in values {
+                to.encode_family(&[(label, name)])?
+                    .encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn durations(&mut self, described: (&str, &str), durations: &Durations) -> fmt::Result {
+        let steps = durations.steps();
+        let longest = |step| Durations::longest(step).map_or(f64::INFINITY, |longest| longest.as_secs_f64());
+        let buckets: [(f64, u64); DURATION_STEPS] = std::array::from_fn(|step| (longest(step), steps[step]));
+        let (sum, count) = (durations.sum().as_secs_f64(), steps.iter().sum());
+        self.one(described, MetricType::Histogram, |mut to| {
+            to.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+        })
+    }
+}
+
+/// A count as a gauge's value: exact below 2^52.
+fn value_of(count: u64) -> f64 {
+    let (high, low) = (count >> 32, count & 0xFFFF_FFFF);
+    let exact = |half: u64| f64::from(u32::try_from(half).expect("32 bits"));
+    exact(high) * 4_294_967_296.0 + exact(low)
+}
+
+impl Collector for Readings {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut to = Writer(encoder);
+        self.program(&mut to)?;
+        self.pipeline(&mut to)?;
+        self.journals(&mut to)?;
+        self.door(&mut to)
+    }
+}
+
+impl Readings {
+    fn program(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let build = ("xq_build", "The program's version and the rules it decides by.");
+        to.one(build, MetricType::Info, |mut to| {
+            let rules = RULES_VERSION.to_string();
+            to.encode_info(&[("version", env!("CARGO_PKG_VERSION")), ("rules_version", &rules)])
+        })?;
+        let recovery = ("xq_recovery_seconds", "How long recovery took at this start.");
+        to.gauge(recovery, self.recovery.as_secs_f64())?;
+        // Nanoseconds over nine digits are below what a reader of a clock's offset can want.
+        let offset_us = self.clock.wall_offset_ns() / 1_000;
+        let magnitude = value_of(offset_us.unsigned_abs()) / 1e6;
+        let offset = if offset_us < 0 { -magnitude } else { magnitude };
+        let described = (
+            "xq_clock_offset_seconds",
+            "How far the wall clock has moved away from the exchange's since the start; positive when it is ahead.",
+        );
+        to.gauge(described, offset)
+    }
+
+    fn pipeline(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let described = (
+            "xq_durable_sequence",
+            "The last command that survives a power cut.",
+        );
+        to.gauge(described, value_of(self.durable.seq().0))?;
+        let described = ("xq_command_ring_slots", "Slots of the command ring in use.");
+        to.gauge(described, value_of(self.gauges.occupied()))?;
+        let described = ("xq_command_ring_capacity_slots", "Slots of the command ring.");
+        to.gauge(
+            described,
+            value_of(u64::try_from(self.command_slots).unwrap_or(u64::MAX)),
+        )?;
+        let described = (
+            "xq_publisher_waits",
+            "How often the publisher waited for the disk.",
+        );
+        to.count(described, self.waits.load(Ordering::Relaxed))?;
+        let described = (
+            "xq_commit_seconds",
+            "How long a batch of commands took to become durable, the disk's sync included.",
+        );
+        to.durations(described, &self.commits)?;
+        let described = (
+            "xq_told_after_seconds",
+            "From a command's coming until what follows from it may be told; one command in each look at the events.",
+        );
+        to.durations(described, &self.stats.told_after)
+    }
+
+    fn journals(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let names = ["command", "event"];
+        let each = || names.iter().zip(&self.pools);
+        let described = (
+            "xq_journal_free_segments",
+            "Segments made ready and not yet in use.",
+        );
+        to.one(described, MetricType::Gauge, |mut to| {
+            for (name, pool) in each() {
+                let free = value_of(u64::try_from(pool.free_segments()).unwrap_or(u64::MAX));
+                to.encode_family(&[("journal", *name)])?.encode_gauge(&free)?;
+            }
+            Ok(())
+        })?;
+        let described = (
+            "xq_journal_unprepared_segments",
+            "Segments that a writer had to make itself, stalling, since none was ready.",
+        );
+        let unprepared = each().map(|(name, pool)| ((*name).to_owned(), pool.taken_unprepared()));
+        to.counts(described, "journal", unprepared)?;
+        // What cannot be asked is left out: a missing reading is an alarm, a wrong one is none.
+        if let Ok(disk) = rustix::fs::statvfs(&self.folder) {
+            let described = ("xq_disk_free_bytes", "Room left on the journals' file system.");
+            to.gauge(described, value_of(disk.f_bavail.saturating_mul(disk.f_frsize)))?;
+        }
+        let described = (
+            "xq_disk_low",
+            "1 when there is no room for another segment, and orders are refused.",
+        );
+        let low = self.gauges.disk_is_low.load(Ordering::Relaxed);
+        to.gauge(described, f64::from(u8::from(low)))
+    }
+
+    fn door(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let stats = &self.stats;
+        let described = (
+            "xq_connections",
+            "Connections that are open, handshakes included.",
+        );
+        to.gauge(described, value_of(stats.connections.get()))?;
+        let described = ("xq_sessions", "Sessions that are up.");
+        to.gauge(described, value_of(stats.sessions.get()))?;
+        let ends = stats.certificate_ends.load(Ordering::Relaxed);
+        let described = (
+            "xq_certificate_end_timestamp_seconds",
+            "When the server's certificate ceases to be valid, Unix time.",
+        );
+        to.gauge(described, value_of(ends.max(0).unsigned_abs()))?;
+        let described = (
+            "xq_connections_refused",
+            "Connections turned away because there were too many.",
+        );
+        to.count(described, stats.connections_refused.get())?;
+        let described = (
+            "xq_door_commands",
+            "Commands that entered the ring through the door.",
+        );
+        to.count(described, stats.commands.get())?;
+        let described = (
+            "xq_door_retransmitted_messages",
+            "Messages told again to sessions that had missed them.",
+        );
+        to.count(described, stats.retransmitted.get())?;
+        let described = (
+            "xq_door_slow_readers",
+            "Readers dropped because they were too slow.",
+        );
+        to.count(described, stats.too_slow.get())?;
+        let described = ("xq_door_bytes", "Bytes read from streams and written to them.");
+        let bytes = [("in", stats.bytes_in.get()), ("out", stats.bytes_out.get())];
+        let bytes = bytes.into_iter().map(|(way, bytes)| (way.to_owned(), bytes));
+        to.counts(described, "direction", bytes)?;
+        let by_code = |count: fn(&Stats, RejectReason) -> u64| {
+            let each = RejectReason::ALL.iter();
+            each.map(move |reason| (reason.code().0.to_string(), count(stats, *reason)))
+                .filter(|(_, count)| *count > 0)
+        };
+        let described = ("xq_door_rejects", "Requests refused at the door, by code.");
+        to.counts(
+            described,
+            "code",
+            by_code(|stats, reason| stats.rejects(reason.code())),
+        )?;
+        let described = (
+            "xq_exchange_rejects",
+            "Commands that the exchange refused, by code, since its journal began.",
+        );
+        to.counts(
+            described,
+            "code",
+            by_code(|stats, reason| stats.exchange_rejects(reason.code())),
+        )
+    }
+}
