@@ -394,7 +394,13 @@ impl QuicDoor {
                         KeyState::Revoked => self.valid.remove(&(key.participant, fingerprint)),
                     };
                     if key.state == KeyState::Revoked {
-                        self.speakers.retain(|_, speaker| speaker.key != fingerprint);
+                        let showed = |(session, live): (&SessionId, &Speaker)| {
+                            (live.key == fingerprint).then_some(*session)
+                        };
+                        let ended: Vec<SessionId> = self.speakers.iter().filter_map(showed).collect();
+                        ended
+                            .into_iter()
+                            .for_each(|session| self.leave_to_the_gateway(session));
                     }
                     told.push(EventFrame::new(header, &KeySet { fingerprint, ..*key }));
                 }
@@ -413,7 +419,7 @@ impl QuicDoor {
                     *last = (*last).max(up.connection);
                     let taken_over = |live: &Speaker| live.connection != up.connection;
                     if self.speakers.get(&header.session).is_some_and(taken_over) {
-                        self.speakers.remove(&header.session);
+                        self.leave_to_the_gateway(header.session);
                     }
                     told.push(event);
                 }
@@ -422,6 +428,17 @@ impl QuicDoor {
             }
         }
         told
+    }
+
+    /// A session that ended by what the exchange decided: the gateway closes its connection once it has followed that.
+    /// Closed from here, before, it would look like a client that left, and the gateway would say so to the ring.
+    fn leave_to_the_gateway(&mut self, session: SessionId) {
+        if let Some(speaker) = self.speakers.remove(&session) {
+            let closed = self
+                .runtime
+                .block_on(async { timeout(SOON, speaker.raw.connection.closed()).await });
+            closed.expect("the gateway closes what is over");
+        }
     }
 
     /// Says whether all of these numbers were consumed by refusals at the door.
