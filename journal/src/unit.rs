@@ -27,7 +27,7 @@ impl fmt::Display for SegmentNumber {
     }
 }
 
-/// A SHA-256 value of a chain: it stands for everything before it.
+/// A value of a chain, SHA-256 or BLAKE3: it stands for everything before it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct ChainHash(pub [u8; 32]);
 

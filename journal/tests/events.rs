@@ -8,8 +8,8 @@ use support::{ID, event_settings, events_of};
 use xq_journal::frame::sample;
 use xq_journal::simulated::Fault;
 use xq_journal::{
-    Error, EventCursor, EventHasher, EventJournal, EventReader, EventRecovered, FileStorage, JournalId, Seq,
-    SimulatedDisk, Storage, UnrecoveredEvents,
+    Error, EventCursor, EventHasher, EventJournal, EventReader, EventRecovered, EventSettings, FileStorage,
+    JournalId, Seq, SimulatedDisk, Storage, UnrecoveredEvents,
 };
 
 fn open(disk: &SimulatedDisk) -> Result<UnrecoveredEvents, Error> {
@@ -378,6 +378,40 @@ fn a_failed_sync_of_events_is_fatal() {
         (disk.calls(), keeper.synced(), disk.faults_hit()),
         (calls, synced, 1),
         "nothing is tried again"
+    );
+}
+
+/// A start may find its writer in the first block of a later segment: what it writes there is synced from then on.
+#[test]
+fn a_start_in_a_later_segment_syncs_what_follows() {
+    const BLOCK: u64 = 2 << 20;
+    let settings = || EventSettings {
+        segment_size: BLOCK,
+        ..EventSettings::default()
+    };
+    let disk = SimulatedDisk::new(1 << 30, 5);
+    let start = |last: u64| {
+        let found = UnrecoveredEvents::open(disk.storage(), settings(), ID).unwrap();
+        let mut recovery = found.recover().unwrap();
+        let events = (1..=last).flat_map(events_of);
+        events.for_each(|frame| recovery.feed(&frame).unwrap());
+        recovery.finish().unwrap().0
+    };
+    let mut last = 8_000;
+    while !disk.names().contains(&name(2)) {
+        last += 1_000;
+        drop(start(last));
+    }
+    let mut journal = start(last);
+    let keeper = journal.keeper();
+    assert_eq!(keeper.synced(), BLOCK, "what lies in the first segment");
+    for frame in (last + 1..last + 200).flat_map(events_of) {
+        journal.append(&frame).unwrap();
+    }
+    keeper.sync().unwrap();
+    assert!(
+        keeper.synced() > BLOCK,
+        "pages of the second, as there is no whole block"
     );
 }
 

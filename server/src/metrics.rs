@@ -1,7 +1,7 @@
 //! What can be read of a running exchange as metrics, in base units, taken when it is asked for.
 //!
-//! Architecture invariant: nothing here is written by the data path for the sake of a reader; a reading only loads what
-//! others count anyway.
+//! Architecture invariant: a reading only loads what others have counted; nobody waits for it. For its sake the data path
+//! times each commit, and the gateway one command in each look at the events.
 
 use crate::clock::SteadyClock;
 use crate::progress::Durable;

@@ -1,7 +1,8 @@
 //! The operations page, plain HTTP: `/metrics` (OpenMetrics text), `/livez`, `/readyz`.
 //!
-//! On a thread of its own, from before recovery on. It shows no key, name or order; whoever may reach its address may
-//! read it, so the address belongs to the machine's own agent.
+//! On a thread of its own, from before recovery on, at a loopback address: the machine's own agent reads it. It shows no
+//! key, name or order. Few may ask at once, and each has little time: nobody who asks takes from the exchange what it
+//! needs, as open files.
 
 use crate::exit::Failure;
 use crate::metrics::Readings;
@@ -11,6 +12,9 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use std::fmt::Write;
@@ -19,10 +23,16 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener as AsyncListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use xq_protocol::Seq;
 
 /// The content type that Prometheus asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How many may ask at once; others wait until one has its answer.
+const ASKING_MAX: usize = 16;
+/// How long a question and its answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether commands become durable.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -86,21 +96,42 @@ async fn serve(listener: TcpListener, shown: Arc<Shown>) {
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .with_state(Arc::clone(&shown));
-    let looking = async {
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            if let Some(readings) = shown.readings.get() {
-                shown.look(readings);
-            }
+    match AsyncListener::from_std(listener) {
+        Ok(listener) => {
+            tokio::join!(look_now_and_then(&shown), answer(&listener, &router));
         }
-    };
-    let serving = async {
-        let listener = AsyncListener::from_std(listener)?;
-        axum::serve(listener, router).await
-    };
-    tokio::select! {
-        () = looking => {}
-        ended = serving => tracing::error!(?ended, "the operations page has ended"),
+        Err(error) => tracing::error!(%error, "the operations page has ended"),
+    }
+}
+
+async fn look_now_and_then(shown: &Shown) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if let Some(readings) = shown.readings.get() {
+            shown.look(readings);
+        }
+    }
+}
+
+async fn answer(listener: &AsyncListener, router: &Router) {
+    let places = Arc::new(Semaphore::new(ASKING_MAX));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        let Ok((stream, _)) = listener.accept().await else {
+            // Most likely this process has as many files open as it may; others need them more.
+            tokio::time::sleep(LOOK_EVERY).await;
+            continue;
+        };
+        let service = TowerToHyperService::new(router.clone());
+        tokio::spawn(async move {
+            let mut asking = http1::Builder::new();
+            let asking = asking
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            // Whoever broke off, or took too long, has no answer.
+            let _ = timeout(ANSWER_WITHIN, asking).await;
+            drop(place);
+        });
     }
 }
 
@@ -146,7 +177,7 @@ impl Shown {
         }
     }
 
-    /// What must hold for orders to be taken, durable and told.
+    /// What must hold for orders to be taken and to become durable.
     fn checks(&self) -> [(&'static str, bool); 4] {
         let readings = self.readings.get();
         let (_, since) = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +187,7 @@ impl Shown {
             ("durable", holds(&|_| since.elapsed() < self.still_after)),
             (
                 "open",
-                holds(&|readings| !readings.gauges.closed.load(Ordering::Acquire)),
+                holds(&|readings| !readings.gauges.stopping.load(Ordering::Acquire)),
             ),
             (
                 "room on the disk",

@@ -122,7 +122,9 @@ pub struct Gauges {
     pub matched: CachePadded<AtomicU64>,
     /// Slots that the journaler has copied.
     pub journaled: CachePadded<AtomicU64>,
-    /// Set when the exchange stops: nothing more is taken.
+    /// Set when the exchange is asked to stop: the door shuts, and sessions are ended.
+    pub stopping: AtomicBool,
+    /// Set when that is done: nothing more is taken.
     pub closed: AtomicBool,
     /// Set when the disk has no room for another segment: only urgent commands are taken.
     pub disk_is_low: AtomicBool,

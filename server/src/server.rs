@@ -132,6 +132,7 @@ impl Server {
     /// # Errors
     /// What the disk refused.
     pub fn stop(self) -> Result<Stopped, Failure> {
+        self.pipeline.gauges().stopping.store(true, Ordering::Release);
         self.gateway.stop();
         let last = opening::all_sessions_down(self.clock.now());
         if offer(&mut self.pipeline.ingress(), &self.pipeline.gauges(), &[last]).is_err() {

@@ -94,6 +94,17 @@ async fn the_page_tells_alive_ready_and_what_is_counted() {
     assert!(text.contains("durable: no"), "{text}");
 }
 
+/// Whoever connects and says nothing has little time, and keeps nobody from asking for longer.
+#[test]
+fn idle_connections_do_not_shut_the_page() {
+    let page = Page::open(any_port(), Duration::from_millis(100)).expect("a free port");
+    let idle: Vec<TcpStream> = (0..40)
+        .map(|_| TcpStream::connect(page.address()).expect("it listens"))
+        .collect();
+    assert_eq!(ask(page.address(), "/livez").0, 200);
+    drop(idle);
+}
+
 #[test]
 fn an_address_of_the_page_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind(any_port()).expect("a port");
@@ -109,6 +120,42 @@ fn an_address_of_the_page_that_is_taken_is_named() {
     assert_eq!(refused.exit(), xq_server::Exit::CannotCreate);
 }
 
+/// The names that Prometheus keeps of a page, and a histogram's own.
+fn series_of(text: &str) -> Vec<String> {
+    let types = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    types
+        .flat_map(|(family, kind)| {
+            let suffixes: &[&str] = match kind {
+                "gauge" => &[""],
+                "counter" => &["_total"],
+                "info" => &["_info"],
+                "histogram" => &["", "_bucket", "_sum", "_count"],
+                other => panic!("{family} is a {other}"),
+            };
+            suffixes.iter().map(move |suffix| format!("{family}{suffix}"))
+        })
+        .collect()
+}
+
+#[test]
+fn the_unit_does_not_start_again_what_a_person_has_to_look_at_first() {
+    let read = |file: &str| {
+        let path = format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).expect("the file is there")
+    };
+    let unit = read("ops/xq.service");
+    let codes = unit
+        .lines()
+        .find(|line| line.starts_with("RestartPreventExitStatus="));
+    let codes = codes.expect("the unit names them");
+    assert!(
+        read("docs/operations.md").contains(codes),
+        "docs/operations.md has not {codes}"
+    );
+}
+
 /// Every metric that the operations' documents and rules name is one that the page shows.
 #[tokio::test]
 async fn every_metric_that_is_named_exists() {
@@ -120,7 +167,7 @@ async fn every_metric_that_is_named_exists() {
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
         .collect();
-    let suffixes = ["", "_total", "_bucket", "_sum", "_count", "_info"];
+    let series = series_of(&text);
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut named = 0;
     for file in ["docs/operations.md", "ops/alerts.yml"] {
@@ -128,10 +175,7 @@ async fn every_metric_that_is_named_exists() {
         let words = document.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         for word in words.filter(|word| word.starts_with("xq_")) {
             named += 1;
-            let exists = suffixes.iter().any(|suffix| {
-                word.strip_suffix(suffix)
-                    .is_some_and(|family| families.contains(&family))
-            });
+            let exists = series.iter().any(|name| name == word);
             assert!(exists, "{file} names {word}; there are {families:?}");
         }
     }

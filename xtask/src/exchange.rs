@@ -89,7 +89,7 @@ pub fn is_free(folder: &Path, address: SocketAddr) -> anyhow::Result<()> {
         return Ok(());
     };
     let free = flock(&handle, FlockOperation::NonBlockingLockExclusive);
-    free.with_context(|| format!("{}: another exchange writes there", journals.display()))
+    free.with_context(|| format!("{}: another `xq` is at work there", journals.display()))
 }
 
 impl Trial {

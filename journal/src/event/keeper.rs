@@ -16,7 +16,8 @@ const AHEAD: u64 = 16 << 20;
 /// Pages are made writable when at least so many bytes of them are due.
 const STEP: u64 = 1 << 20;
 /// What the page cache keeps together at most, bytes. Writing any part of such a block write-protects all of it, and
-/// whoever stores into it next faults: so a block begins to be written when the writer has left all of it.
+/// whoever stores into it next faults: so a block begins to be written when the writer has left all of it. Blocks are
+/// those of the files where a segment's size is a multiple of one; else a few are written in two parts.
 const BLOCK: u64 = 2 << 20;
 
 /// Up to where the event journal is whole: a byte position counted over all segments, always at the end of a
@@ -62,6 +63,11 @@ pub(crate) struct LiveSegments {
 }
 
 impl LiveSegments {
+    /// Says that everything below a position is on the disk: a start has synced what it found.
+    pub(crate) fn found_synced_to(&self, position: u64) {
+        self.synced.store(position, Ordering::Release);
+    }
+
     pub(crate) fn push(&self, live: Live) {
         let mut segments = lock(&self.segments);
         if segments.capacity() == 0 {

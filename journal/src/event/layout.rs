@@ -180,8 +180,8 @@ pub(crate) fn check_bytes(sum: u32) -> [u8; CHECK] {
 /// ```text
 ///  0        2        4            8           16          24          32                                 64
 ///  ├────────┼────────┼────────────┼───────────┼───────────┼───────────┼───────────────────────────────────┤
-///  │ 0xFFFF │  zero  │   CRC32C   │ first seq │ last seq  │  events   │ chain = SHA-256(chain before ‖    │
-///  │        │        │ of 8 to 64 │           │           │ in epoch  │   all event bytes of the epoch)   │
+///  │ 0xFFFF │  zero  │   CRC32C   │ first seq │ last seq  │  events   │ chain = BLAKE3(key = chain        │
+///  │        │        │ of 8 to 64 │           │           │ in epoch  │ before, all events of the epoch)  │
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EpochRecord {

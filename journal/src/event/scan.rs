@@ -1,7 +1,7 @@
 //! Which part of an event journal's bytes is whole: reads, decides, changes nothing.
 //!
 //! # Cost
-//! One pass over the bytes: order, lengths and CRC32C on the caller's thread, the chain (SHA-256, half of the work) on
+//! One pass over the bytes: order, lengths and CRC32C on the caller's thread, the chain (BLAKE3) on
 //! a second one, some epochs behind.
 
 use super::hasher::EventHasher;

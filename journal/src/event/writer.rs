@@ -91,6 +91,7 @@ impl EventJournal {
             hasher,
             epoch_events,
         };
+        journal.live.found_synced_to((segment.number.0 - 1) * wide(size));
         journal.show_keeper(segment.name, segment.file);
         journal.publish();
         journal

@@ -46,13 +46,12 @@ impl Serve {
                 signals.recovered();
             }
         };
-        let page = config
-            .page()
-            .map(|listen| open_page(listen, &config))
-            .transpose()?;
-        let server = Server::start(&config, leap, &mut progress).inspect_err(|failure| {
+        let cannot_start = |failure: &Failure| {
             tracing::error!(code = failure.exit().code(), error = %failure, "cannot start");
-        })?;
+        };
+        let page = config.page().map(|listen| open_page(listen, &config));
+        let page = page.transpose().inspect_err(cannot_start)?;
+        let server = Server::start(&config, leap, &mut progress).inspect_err(cannot_start)?;
         bar.finish_and_clear();
         tell_recovery(&server);
         // Who does not read it finds the address in the log: no closed pipe ends an exchange.

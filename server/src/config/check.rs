@@ -87,10 +87,13 @@ pub(super) fn check(config: &Config) -> Checked {
     )?;
     let page = &config.metrics.listen;
     require(
-        page.is_empty() || page.parse::<SocketAddr>().is_ok(),
+        page.is_empty()
+            || page
+                .parse::<SocketAddr>()
+                .is_ok_and(|page| page.ip().is_loopback()),
         "metrics.listen",
         format!("{page:?}"),
-        "nothing, or an address and port, as 127.0.0.1:9470,",
+        "nothing, or an address and port on loopback, as 127.0.0.1:9470,",
     )?;
     check_participants(&config.participants)
 }

@@ -296,6 +296,7 @@ mod tests {
             ("[server]\nlisten = \"here\"", "`server.listen` = \"here\""),
             ("[log]\nlevel = \"loud\"", "`log.level` = \"loud\""),
             ("[metrics]\nlisten = \"9470\"", "`metrics.listen` = \"9470\""),
+            ("[metrics]\nlisten = \"0.0.0.0:9470\"", "on loopback"),
             (
                 "[[participants]]\nnumber = 1\nrole = \"king\"",
                 "`participants[0].role` = \"king\"",

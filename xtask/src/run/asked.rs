@@ -1,23 +1,25 @@
-//! What asks a run to end: Ctrl-C and SIGTERM.
+//! What asks a run to end: Ctrl-C, SIGTERM, and a terminal that is closed.
 
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Both signals, kept from [`Asked::listen`] on until they are asked for.
+/// The signals, kept from [`Asked::listen`] on until they are asked for.
 pub struct Asked {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
     heard: bool,
 }
 
 impl Asked {
-    /// Listens from now on: neither signal ends this process by itself any more.
+    /// Listens from now on: none of them ends this process by itself any more.
     pub fn listen(runtime: &Runtime) -> std::io::Result<Asked> {
         let _entered = runtime.enter();
         Ok(Asked {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
             heard: false,
         })
     }
@@ -28,6 +30,7 @@ impl Asked {
             tokio::select! {
                 _ = self.interrupt.recv() => {}
                 _ = self.terminate.recv() => {}
+                _ = self.hang_up.recv() => {}
             }
             self.heard = true;
         }

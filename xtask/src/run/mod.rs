@@ -48,6 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         std::fs::File::open(file).with_context(|| file.display().to_string())?;
     }
     let binary = exchange::build()?;
+    exchange::is_free(&shell::root(), address)?;
     let trial = Trial::prepare(&binary, &shell::root(), address, &venue::GUESTS)?;
     let before = venue::found(&trial.journals());
     let runtime = tokio::runtime::Builder::new_current_thread()
