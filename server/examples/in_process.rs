@@ -18,6 +18,7 @@ use measured::{cpu_an_order, due, f64_of, load, ns_of, percentiles, report, stol
 use serde_json::{Value, json};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use xq_protocol::{HEADER_LEN, PlaceOrder};
 
@@ -94,7 +95,7 @@ fn run(arguments: &Arguments) -> Value {
         burst(&mut house, batches, every, &mut heard);
     }
     let cpu = cpu_an_order(&before, &threads_cpu("self"), orders);
-    let waited = house.pipeline.waited_for_disk();
+    let waited = house.pipeline.waits_for_disk().load(Ordering::Relaxed);
     let written = house.stop().commands.written();
     let figures = json!({
         "orders": orders,

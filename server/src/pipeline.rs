@@ -234,13 +234,8 @@ impl Pipeline {
         Arc::clone(&self.gauges)
     }
 
-    /// How often the publisher had to wait for the disk.
-    pub fn waited_for_disk(&self) -> u64 {
-        self.waited.load(Ordering::Relaxed)
-    }
-
-    /// The same, to be read later.
-    pub(crate) fn waits_for_disk(&self) -> Arc<AtomicU64> {
+    /// How often the publisher had to wait for the disk, as it is counted.
+    pub fn waits_for_disk(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.waited)
     }
 
