@@ -1,7 +1,8 @@
 //! How fast the pipeline is without a door: ring → match → durable → told.
 //!
 //! Without a rate it offers as fast as the ring takes; with one, each batch of 16 orders has its scheduled time, and
-//! latency is counted from there to the moment at which its first order's last event may be told. Whoever offers
+//! latency is counted from there to the moment at which all of it is durable, as whoever offers sees it, and to the moment
+//! at which its first order's last event has been told, as whoever listens hears it. Whoever offers
 //! sleeps until something is due: a generator that spins would take one of two cores from what is measured.
 //!
 //! On a machine that others share, a burst during which the hypervisor took time from it says little about the
@@ -20,7 +21,8 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use xq_protocol::{HEADER_LEN, PlaceOrder};
+use xq_protocol::{HEADER_LEN, PlaceOrder, Seq};
+use xq_server::Durable;
 
 /// Orders offered at once.
 const BATCH: usize = 16;
@@ -101,6 +103,8 @@ fn run(arguments: &Arguments) -> Value {
         "orders": orders,
         "offered_a_second": rate,
         "m_orders_a_second": f64_of(orders) / heard.took.as_secs_f64() / 1e6,
+        "scheduled_to_durable_us": percentiles(heard.durable),
+        "quiet_scheduled_to_durable_us": percentiles(heard.quiet_durable),
         "scheduled_to_told_us": percentiles(heard.latencies),
         "quiet_scheduled_to_told_us": percentiles(heard.quiet_latencies),
         "bursts": heard.bursts,
@@ -124,6 +128,9 @@ struct Heard {
     latencies: Vec<u64>,
     /// Those of bursts during which the hypervisor took nothing.
     quiet_latencies: Vec<u64>,
+    /// The same two, until what was offered was durable.
+    durable: Vec<u64>,
+    quiet_durable: Vec<u64>,
     bursts: u64,
     quiet_bursts: u64,
     ring_full: u64,
@@ -137,9 +144,10 @@ fn burst(house: &mut House, batches: &[Vec<u8>], every: Duration, heard: &mut He
         .map(|batch| batch.len() / ORDER_BYTES)
         .sum::<usize>();
     let (stolen, start) = (stolen_ticks(), Instant::now() + Duration::from_millis(5));
-    let (latencies, ring_full) = std::thread::scope(|scope| {
+    let durable = Follower::of(house.pipeline.durable(), start, every);
+    let (latencies, (durable, ring_full)) = std::thread::scope(|scope| {
         let offering = std::thread::Builder::new().name("offers".to_owned());
-        let offering = offering.spawn_scoped(scope, || offer(&mut ingress, batches, start, every));
+        let offering = offering.spawn_scoped(scope, || offer(&mut ingress, batches, durable));
         let orders = u64::try_from(orders).expect("fits");
         let latencies = listen(house, orders, (!every.is_zero()).then_some((start, every)));
         (latencies, offering.expect("a thread").join().expect("it ends"))
@@ -150,7 +158,9 @@ fn burst(house: &mut House, batches: &[Vec<u8>], every: Duration, heard: &mut He
     if stolen_ticks() == stolen {
         heard.quiet_bursts += 1;
         heard.quiet_latencies.extend(&latencies);
+        heard.quiet_durable.extend(&durable);
     }
+    heard.durable.extend(durable);
     heard.latencies.extend(latencies);
 }
 
@@ -179,12 +189,48 @@ fn listen(house: &mut House, orders: u64, schedule: Option<(Instant, Duration)>)
     latencies
 }
 
-fn offer(ingress: &mut xq_server::Ingress, batches: &[Vec<u8>], start: Instant, every: Duration) -> u64 {
+/// Follows how much of what was offered is durable.
+struct Follower {
+    durable: Durable,
+    /// The last command before the burst; nobody else says anything during it.
+    before: Seq,
+    start: Instant,
+    every: Duration,
+    /// How late each batch was durable, in nanoseconds; without a schedule only their number counts.
+    late: Vec<u64>,
+}
+
+impl Follower {
+    fn of(durable: Durable, start: Instant, every: Duration) -> Follower {
+        let (before, late) = (durable.seq(), Vec::new());
+        Follower {
+            durable,
+            before,
+            start,
+            every,
+            late,
+        }
+    }
+
+    fn look(&mut self) {
+        let done = usize::try_from(self.durable.seq().0 - self.before.0).expect("fits") / BATCH;
+        let now = Instant::now();
+        for place in self.late.len()..done {
+            let due = due(self.start, self.every, place);
+            self.late.push(ns_of(now.saturating_duration_since(due)));
+        }
+    }
+}
+
+/// Offers each batch when it is due, then waits until all are durable: how late they were, and how often the ring was
+/// full.
+fn offer(ingress: &mut xq_server::Ingress, batches: &[Vec<u8>], mut durable: Follower) -> (Vec<u64>, u64) {
     nap_exactly();
     let mut full = 0;
     for (place, batch) in batches.iter().enumerate() {
-        let due = due(start, every, place);
+        let due = due(durable.start, durable.every, place);
         loop {
+            durable.look();
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -201,7 +247,16 @@ fn offer(ingress: &mut xq_server::Ingress, batches: &[Vec<u8>], start: Instant, 
             }
         }
     }
-    full
+    let whole = batches.iter().filter(|batch| batch.len() == BATCH * ORDER_BYTES);
+    let whole = whole.count();
+    while durable.late.len() < whole {
+        durable.look();
+        std::thread::sleep(NAP);
+    }
+    if durable.every.is_zero() {
+        durable.late.clear();
+    }
+    (durable.late, full)
 }
 
 /// Makes this thread's naps as short as they are meant.
