@@ -149,9 +149,8 @@ impl StorageFile for RealFile {
         map.flush(range)
     }
 
-    fn begin_writing(&self, map: &Map, range: Range<usize>) {
+    fn begin_writing(&self, range: Range<usize>) {
         if let Some(length) = NonZeroU64::new(wide(range.len())) {
-            map.let_go(range.clone());
             // To drop pages, Linux first begins to write the dirty ones; those that readers have mapped stay.
             let _ = fadvise(&self.file, wide(range.start), Some(length), Advice::DontNeed);
         }

@@ -26,7 +26,7 @@ pub use command::scan::{Cut, Segment};
 pub use command::writer::{Append, CommandJournal, Written};
 pub use error::Error;
 pub use event::hasher::EventHasher;
-pub use event::keeper::{EventKeeper, EventPosition};
+pub use event::keeper::{Due, EventKeeper, EventPosition};
 pub use event::layout::{EPOCH_COMMANDS, EVENT_FORMAT};
 pub use event::reader::EventReader;
 pub use event::recovery::{

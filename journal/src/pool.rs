@@ -8,12 +8,16 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 /// Bytes written at a time when a segment is filled with zeros: little, because a commit that meets the disk
 /// meanwhile waits for what is in front of it.
 const FILL: usize = 128 << 10;
-/// Bytes at the start of a mapped segment that are made writable when it is prepared.
+/// Bytes at the start of a mapped segment that are made writable when it is prepared, and how many at a time.
 const PREFAULT: usize = 16 << 20;
+const PREFAULT_PIECE: usize = 256 << 10;
+/// Rest between two pieces of a segment: in it commits have the core and the disk.
+const REST: Duration = Duration::from_micros(300);
 
 /// A segment that stands under its final name and holds nothing but zeros.
 #[derive(Debug)]
@@ -238,7 +242,10 @@ impl SegmentPool {
             Kind::Event => Some(Arc::new(file.map()?)),
         };
         if let Some(map) = &map {
-            map.populate(0..map.length().min(PREFAULT));
+            for from in (0..map.length().min(PREFAULT)).step_by(PREFAULT_PIECE) {
+                map.populate(from..map.length().min(from + PREFAULT_PIECE));
+                self.rest();
+            }
         }
         Ok((file.into(), map))
     }
@@ -251,8 +258,16 @@ impl SegmentPool {
             let length = crate::bytes::narrow((self.segment_size - at).min(crate::bytes::wide(FILL)));
             file.write_at(at, &zeros[..length])?;
             at += crate::bytes::wide(length);
+            self.rest();
         }
         Ok(())
+    }
+
+    /// Rests while the writer has a segment to go on with.
+    fn rest(&self) {
+        if self.free_segments() > 0 {
+            std::thread::sleep(REST);
+        }
     }
 
     /// Reserves room, which reads as zeros; a file that was used before is cleared where it is not zero.

@@ -501,5 +501,5 @@ impl StorageFile for SimulatedFile {
     }
 
     /// The simulated disk writes what it likes whenever it likes: it needs no hint.
-    fn begin_writing(&self, _: &Map, _: Range<usize>) {}
+    fn begin_writing(&self, _: Range<usize>) {}
 }

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use xq_protocol::{HEADER_LEN, PlaceOrder, Seq};
-use xq_server::Durable;
+use xq_server::{Durable, PipelineConfig};
 
 /// Orders offered at once.
 const BATCH: usize = 16;
@@ -41,6 +41,9 @@ struct Arguments {
     /// Orders a second; 0: as fast as the ring takes them.
     #[arg(default_value_t = 0)]
     rate: u64,
+    /// Real-time priority of the journaler; matcher and publisher have the one below.
+    #[arg(long)]
+    priority: Option<u8>,
     /// In how many bursts they come, each begun when the one before has been told.
     #[arg(long, default_value_t = 1)]
     bursts: u64,
@@ -57,7 +60,15 @@ struct Arguments {
 
 fn main() {
     let arguments = Arguments::parse();
-    let runs: Vec<Value> = (0..arguments.times).map(|_| run(&arguments)).collect();
+    let runs: Vec<Value> = (0..arguments.times)
+        .map(|run_before| {
+            if run_before > 0 {
+                // The file system discards the journals of the run before.
+                std::thread::sleep(Duration::from_secs(3));
+            }
+            run(&arguments)
+        })
+        .collect();
     let name = match arguments.rate {
         0 => "in_process_flat_out".to_owned(),
         rate => format!("in_process_{rate}"),
@@ -73,7 +84,11 @@ fn run(arguments: &Arguments) -> Value {
     journals.commands.segment_size = 128 << 20;
     journals.commands.batch_bytes = 1 << 20;
     journals.events.segment_size = 128 << 20;
-    let mut house = House::open(&journals);
+    let pipeline = PipelineConfig {
+        real_time_priority: arguments.priority,
+        ..PipelineConfig::default()
+    };
+    let mut house = House::open_on(&pipeline, &journals);
     house.flow(0..WARM);
     // Filling segments with zeros is work of a start, not of the flow.
     wait_until_ready(folder, journals.commands.prepared_segments);
@@ -102,6 +117,7 @@ fn run(arguments: &Arguments) -> Value {
     let figures = json!({
         "orders": orders,
         "offered_a_second": rate,
+        "real_time_priority": arguments.priority,
         "m_orders_a_second": f64_of(orders) / heard.took.as_secs_f64() / 1e6,
         "scheduled_to_durable_us": percentiles(heard.durable),
         "quiet_scheduled_to_durable_us": percentiles(heard.quiet_durable),

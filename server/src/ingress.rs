@@ -20,7 +20,7 @@ pub struct Ingress {
     producer: CommandProducer,
     gauges: Arc<Gauges>,
     slots: u64,
-    readers: [Waker; 2],
+    journaler: Waker,
 }
 
 /// The first frames of an offer that fit.
@@ -35,14 +35,14 @@ impl Ingress {
         producer: CommandProducer,
         gauges: Arc<Gauges>,
         slots: usize,
-        readers: [Waker; 2],
+        journaler: Waker,
     ) -> Self {
         let slots = u64::try_from(slots).expect("a ring has fewer than 2^64 slots");
         Ingress {
             producer,
             gauges,
             slots,
-            readers,
+            journaler,
         }
     }
 
@@ -64,7 +64,7 @@ impl Ingress {
             rest = &rest[fit.bytes..];
         }
         if taken > 0 {
-            self.readers.iter().for_each(Waker::wake);
+            self.journaler.wake();
         }
         taken
     }

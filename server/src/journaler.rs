@@ -24,6 +24,8 @@ pub(crate) struct Journaler {
     pub(crate) poller: CommandPoller,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) durable: Durable,
+    /// Wakes the matcher, whose work goes on while the disk syncs: nothing of it may be told before.
+    pub(crate) matcher: Waker,
     /// Wakes the publisher, who waits for what is durable.
     pub(crate) publisher: Waker,
     /// How long the commits took, the disk's sync included.
@@ -74,6 +76,7 @@ impl Journaler {
                 continue;
             };
             while !append(&mut self.journal, frame.bytes(), &self.halt)? {
+                self.matcher.wake();
                 let durable = commit(&mut self.journal, &self.commits)?;
                 self.durable.advance(durable);
                 self.publisher.wake();
@@ -86,6 +89,7 @@ impl Journaler {
     }
 
     fn commit(&mut self) -> Result<(), Failure> {
+        self.matcher.wake();
         let durable = commit(&mut self.journal, &self.commits)?;
         self.durable.advance(durable);
         self.publisher.wake();

@@ -6,10 +6,12 @@ use crate::ring::Gauges;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use xq_journal::{CommandJournal, Error, EventJournal, Preparation, SegmentPool};
+use xq_journal::{CommandJournal, Due, Error, EventJournal, Preparation, SegmentPool};
 
 /// How often it is looked whether something is to be made ready.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Rest between two pieces of work: in it the data path has the core and the disk.
+const REST: Duration = Duration::from_micros(200);
 
 /// Starts the helpers. Each has one kind of work, so that none that waits for the disk keeps another from its own:
 /// one fills segments, one runs ahead of the writer of events and never waits, one syncs events.
@@ -25,12 +27,16 @@ pub(crate) fn start(
     };
     let (mut ahead, behind) = (events.keeper(), events.keeper());
     Ok(vec![
-        helper("preparer", LOOK_EVERY, move || preparer.look())?,
-        helper("pages", LOOK_EVERY, move || {
-            ahead.run_ahead();
-            Ok(())
+        helper("preparer", move || preparer.look().map(|()| LOOK_EVERY))?,
+        helper("pages", move || match ahead.run_ahead() {
+            Due::Overdue => Ok(Duration::ZERO),
+            Due::More => Ok(REST),
+            Due::Nothing => Ok(LOOK_EVERY),
         })?,
-        helper("syncer", sync_interval, move || Ok(behind.sync()?))?,
+        helper("syncer", move || {
+            behind.sync()?;
+            Ok(sync_interval)
+        })?,
     ])
 }
 
@@ -63,19 +69,19 @@ impl Preparer {
     }
 }
 
+/// Starts a thread that works, rests as long as the work says, and works again.
 fn helper(
     name: &'static str,
-    every: Duration,
-    mut work: impl FnMut() -> Result<(), Failure> + Send + 'static,
+    mut work: impl FnMut() -> Result<Duration, Failure> + Send + 'static,
 ) -> Result<Helper, Failure> {
     let halt = Arc::new(AtomicBool::new(false));
     let its_halt = Arc::clone(&halt);
     let body = move || {
         while !its_halt.load(Ordering::Acquire) {
-            if let Err(failure) = work() {
-                failure.end_process();
+            match work() {
+                Ok(rest) => std::thread::park_timeout(rest),
+                Err(failure) => failure.end_process(),
             }
-            std::thread::park_timeout(every);
         }
     };
     let thread = spawn(name, None, body)?;

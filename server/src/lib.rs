@@ -17,6 +17,7 @@ mod metrics;
 pub mod opening;
 mod page;
 mod pipeline;
+mod priority;
 mod progress;
 mod publisher;
 mod recovery;

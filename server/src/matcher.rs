@@ -4,6 +4,7 @@
 //! A command of one slot is applied in place; its events are copied once into a batch and once into the ring. Nothing
 //! is allocated.
 
+use crate::progress::Durable;
 use crate::ring::{Assembler, CommandPoller, EventProducer, Gauges, Slot};
 use crate::wait::{Waiter, Waker};
 use disruptor::{Polling, Producer};
@@ -26,6 +27,8 @@ pub(crate) struct Matcher {
     pub(crate) gauges: Arc<Gauges>,
     /// The next command's sequence: the journaler counts the same frames from the same start.
     pub(crate) next: Seq,
+    /// How far commands are durable.
+    pub(crate) durable: Durable,
     pub(crate) waiter: Waiter,
     pub(crate) halt: Arc<AtomicBool>,
 }
@@ -49,6 +52,10 @@ impl Matcher {
                 continue;
             }
             self.out.flush();
+            // The journaler wakes the publisher when a batch becomes durable: here it may have done so before.
+            if self.durable.seq().next() >= self.next {
+                self.out.publisher.wake();
+            }
             if self.halt.load(Ordering::Acquire) {
                 assert!(assembler.is_between_frames(), "a stopped ring holds whole frames");
                 return self.exchange;
@@ -125,6 +132,5 @@ impl Outlet {
         }
         self.waiter.busy();
         self.batch.clear();
-        self.publisher.wake();
     }
 }

@@ -11,7 +11,7 @@ use crate::recovery::Recovered;
 use crate::ring::{Gauges, command_ring, event_ring};
 use crate::source::Source;
 use crate::wait::{Layout, Waiter, Waker};
-use crate::{keeper, lockout, timer};
+use crate::{keeper, lockout, priority, timer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -31,6 +31,9 @@ pub struct PipelineConfig {
     pub layout: Layout,
     /// Cores of matcher, journaler and publisher under [`Layout::Pinned`]; the last three when none is given.
     pub cores: Option<[usize; 3]>,
+    /// Real-time priority of the journaler under [`Layout::Shared`]; matcher and publisher have the one below. Those of
+    /// [`Layout::Pinned`] need none: nobody else is on their cores.
+    pub real_time_priority: Option<u8>,
     /// How often the event journal is synced.
     pub event_sync_interval: Duration,
     /// Rung after each batch of events that may be told.
@@ -45,6 +48,7 @@ impl Default for PipelineConfig {
             event_slots: 8_192,
             layout: Layout::for_cores(cores),
             cores: None,
+            real_time_priority: None,
             event_sync_interval: Duration::from_millis(500),
             bells: Vec::new(),
         }
@@ -134,6 +138,7 @@ impl Pipeline {
             out: Outlet::new(event_producer, to_publisher.clone(), waiter(to_matcher)),
             gauges: Arc::clone(&gauges),
             next: last.next(),
+            durable: durable.clone(),
             waiter: waiter(to_matcher),
             halt: Arc::clone(&halts[0]),
         };
@@ -142,6 +147,7 @@ impl Pipeline {
             poller: journaler_poller,
             gauges: Arc::clone(&gauges),
             durable: durable.clone(),
+            matcher: to_matcher.clone(),
             publisher: to_publisher.clone(),
             commits: Arc::clone(&commits),
             waiter: waiter(to_journaler),
@@ -161,7 +167,7 @@ impl Pipeline {
             producer,
             Arc::clone(&gauges),
             config.command_slots,
-            [to_matcher.clone(), to_journaler.clone()],
+            to_journaler.clone(),
         );
         let [halt_matcher, halt_journaler, halt_publisher] = halts;
         let [to_matcher, to_journaler, to_publisher] = wakers;
@@ -179,6 +185,17 @@ impl Pipeline {
         let matcher = start_stage(("matcher", cores[0], halt_matcher, to_matcher), move || {
             matcher.run()
         })?;
+        if let Some(priority) = config
+            .real_time_priority
+            .filter(|_| config.layout == Layout::Shared)
+        {
+            let raised = priority::raise(&journaler.thread, priority)
+                .and_then(|()| priority::raise(&matcher.thread, priority - 1))
+                .and_then(|()| priority::raise(&publisher.thread, priority - 1));
+            if let Err(reason) = raised {
+                tracing::info!(reason, "no real-time priority (`threads.real_time_priority`)");
+            }
+        }
         Ok(Pipeline {
             ingress,
             gauges,

@@ -173,6 +173,7 @@ impl PipelineConfig {
             event_slots: config.rings.event_slots,
             layout: config.layout(),
             cores: config.threads.cores.as_slice().try_into().ok(),
+            real_time_priority: Some(config.threads.real_time_priority).filter(|priority| *priority > 0),
             event_sync_interval: Duration::from_millis(config.journal.event_sync_interval_ms),
             bells,
         }

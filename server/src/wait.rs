@@ -10,14 +10,13 @@ use std::time::Duration;
 /// Longest sleep of a thread that shares its core: nobody is sure to wake it, since the ring cannot.
 pub const PARK_MAX: Duration = Duration::from_micros(100);
 const SPINS: u32 = 64;
-const YIELDS: u32 = 8;
 
 /// How threads are laid out on cores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// Matcher, journaler and publisher have a core each and never sleep.
     Pinned,
-    /// Threads share cores: they spin briefly, yield, then sleep at most [`PARK_MAX`].
+    /// Threads share cores: they spin briefly, then sleep at most [`PARK_MAX`].
     Shared,
 }
 
@@ -102,10 +101,7 @@ impl Waiter {
     #[cold]
     fn rest(&mut self) {
         let bed = &self.waker.bed;
-        self.idles = self.idles.saturating_add(1);
-        if self.idles <= SPINS + YIELDS {
-            std::thread::yield_now();
-        } else if !bed.asleep.load(Ordering::Relaxed) {
+        if !bed.asleep.load(Ordering::Relaxed) {
             // Says that it sleeps, then lets the caller look once more: only after that it does sleep.
             bed.sleeper.get_or_init(std::thread::current);
             bed.asleep.store(true, Ordering::SeqCst);
@@ -119,7 +115,7 @@ impl Waiter {
     /// Something was found: the next wait begins with spinning again.
     #[inline]
     pub fn busy(&mut self) {
-        if self.idles > SPINS + YIELDS {
+        if self.idles >= SPINS {
             self.waker.bed.asleep.store(false, Ordering::Relaxed);
         }
         self.idles = 0;

@@ -13,8 +13,10 @@ use std::sync::{Arc, Mutex};
 /// How far ahead of the writer pages are made writable, bytes: 30 ms of the fastest flow, so that a helper that
 /// waits for a core does not make the writer fault.
 const AHEAD: u64 = 16 << 20;
-/// Pages are made writable when at least so many bytes of them are due.
-const STEP: u64 = 1 << 20;
+/// Bytes made writable, and bytes that begin to be written, at a time: either keeps a core, or the disk, for some
+/// 100 µs, and a commit that comes meanwhile waits for it. What the kernel reads ahead at most (`read_ahead_kb`, 128
+/// unless somebody changed it) is also how much of a file it keeps, and writes, in one piece.
+const PIECE: u64 = 128 << 10;
 /// What the page cache keeps together at most, bytes. Writing any part of such a block write-protects all of it, and
 /// whoever stores into it next faults: so a block begins to be written when the writer has left all of it. Blocks are
 /// those of the files where a segment's size is a multiple of one; else a few are written in two parts.
@@ -57,6 +59,8 @@ pub(crate) struct Live {
 pub(crate) struct LiveSegments {
     segments: Mutex<VecDeque<Live>>,
     synced: AtomicU64,
+    /// Up to here pages have begun to be written.
+    begun: AtomicU64,
     /// Held while syncing: two syncs of one range would each believe the other's errors. True after a sync that
     /// failed: the pages may be lost, and the next sync would not notice.
     failed: Mutex<bool>,
@@ -131,9 +135,14 @@ impl LiveSegments {
         });
     }
 
+    /// Takes the pages from `from` up to `to` out of the writer's mapping, as far as they lie in segments being written.
+    fn let_go(&self, from: u64, to: u64) {
+        self.each_part(from, to, |_, map, part| map.let_go(part));
+    }
+
     /// Begins to write the bytes from `from` up to `to`, as far as they lie in segments being written.
     fn begin_writing(&self, from: u64, to: u64) {
-        self.each_part(from, to, |file, map, part| file.begin_writing(map, part));
+        self.each_part(from, to, |file, _, part| file.begin_writing(part));
     }
 
     fn each_part(&self, from: u64, to: u64, mut act: impl FnMut(&dyn StorageFile, &Map, Range<usize>)) {
@@ -158,18 +167,32 @@ pub struct EventKeeper {
     position: Arc<EventPosition>,
     live: Arc<LiveSegments>,
     populated: u64,
-    /// Up to here pages have begun to be written.
-    begun: u64,
+    /// Up to here pages have been taken out of the writer's mapping.
+    left: u64,
+}
+
+/// Whether a helper has more to do at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The next piece, at once: it has fallen behind.
+    Overdue,
+    /// The next piece, after a short rest in which others have the core and the disk.
+    More,
+    /// Nothing for some milliseconds.
+    Nothing,
 }
 
 impl EventKeeper {
     pub(crate) fn new(pool: Arc<SegmentPool>, position: Arc<EventPosition>, live: Arc<LiveSegments>) -> Self {
+        // What lies before was synced when the journal was opened.
+        let block = position.load() / BLOCK * BLOCK;
+        live.begun.fetch_max(block, Ordering::AcqRel);
         Self {
             pool,
             position,
             live,
-            populated: 0,
-            begun: 0,
+            populated: block,
+            left: block,
         }
     }
 
@@ -182,7 +205,7 @@ impl EventKeeper {
     /// # Errors
     /// [`Error::Io`] of a sync, or of preparing: fatal.
     pub fn keep(&mut self) -> Result<(), Error> {
-        self.run_ahead();
+        while self.run_ahead() != Due::Nothing {}
         match self.pool.prepare() {
             Ok(_) | Err(Error::NoSpace { .. }) => {}
             Err(other) => return Err(other),
@@ -190,33 +213,54 @@ impl EventKeeper {
         self.sync()
     }
 
-    /// The part of [`EventKeeper::keep`] that never waits for the disk, to be called every few milliseconds: makes
-    /// the next pages writable and begins to write the finished ones. Written as they come they leave the disk to
-    /// the command journal; gathered for half a second they keep its syncs waiting for tens of milliseconds.
-    pub fn run_ahead(&mut self) {
+    /// The part of [`EventKeeper::keep`] that never waits for the disk: makes a piece of the pages ahead writable and
+    /// begins to write a piece of the finished ones. Written as they come, in pieces with rests between them, they
+    /// leave the disk to the command journal; gathered for half a second they keep its syncs waiting for tens of
+    /// milliseconds.
+    pub fn run_ahead(&mut self) -> Due {
         let position = self.position.load();
-        let to = position + AHEAD;
-        if to >= self.populated + STEP {
-            self.live.populate(self.populated.max(position), to);
-            self.populated = to;
+        let (ahead, finished) = (position + AHEAD, position / BLOCK * BLOCK);
+        let from = self.populated.max(position);
+        if from + PIECE <= ahead {
+            self.live.populate(from, from + PIECE);
+            self.populated = from + PIECE;
         }
-        let finished = position / BLOCK * BLOCK;
-        if finished > self.begun {
-            self.live.begin_writing(self.begun, finished);
-            self.begun = finished;
+        if self.left < finished {
+            self.live.let_go(self.left, finished);
+            self.left = finished;
+        }
+        let mut begun = self.begun();
+        if begun < self.left {
+            let to = self.left.min(begun + PIECE);
+            self.live.begin_writing(begun, to);
+            self.live.begun.store(to, Ordering::Release);
+            begun = to;
+        }
+        if self.populated + AHEAD / 2 < ahead || begun + BLOCK < self.left {
+            Due::Overdue
+        } else if self.populated + PIECE <= ahead || begun < self.left {
+            Due::More
+        } else {
+            Due::Nothing
         }
     }
 
-    /// The last part of [`EventKeeper::keep`]: syncs the blocks that the writer has left since the last time or, when
-    /// it is so slow that there is none, the pages.
+    /// The last part of [`EventKeeper::keep`]: syncs what has begun to be written since the last time or, when the
+    /// writer is so slow that nothing has, the pages that it has left.
     ///
     /// # Errors
     /// [`Error::Io`]: fatal.
     pub fn sync(&self) -> Result<(), Error> {
-        let (position, synced) = (self.position.load(), self.synced());
-        let blocks = position / BLOCK * BLOCK;
-        let pages = position / wide(PAGE) * wide(PAGE);
-        self.live.sync_to(if blocks > synced { blocks } else { pages })
+        let begun = self.begun();
+        if begun > self.synced() {
+            return self.live.sync_to(begun);
+        }
+        self.live.sync_to(self.position.load() / wide(PAGE) * wide(PAGE))
+    }
+
+    /// Position up to which pages have begun to be written.
+    fn begun(&self) -> u64 {
+        self.live.begun.load(Ordering::Acquire)
     }
 
     /// Position up to which all events are on the disk, bytes over all segments.

@@ -1,6 +1,7 @@
 //! What each value may be; the first that is not is named with its value.
 
 use super::{Config, Exchange, Participant};
+use crate::priority::{PRIORITY_MAX, PRIORITY_MIN};
 use crate::ring::RING_SLOTS_MIN;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -114,6 +115,13 @@ fn check_threads(config: &Config) -> Checked {
         "threads.cores",
         format!("{:?}", threads.cores),
         "an empty list, or three different cores,",
+    )?;
+    let priority = threads.real_time_priority;
+    require(
+        priority == 0 || (PRIORITY_MIN..=PRIORITY_MAX).contains(&priority),
+        "threads.real_time_priority",
+        priority,
+        &format!("0, or {PRIORITY_MIN} to {PRIORITY_MAX}"),
     )?;
     within("threads.tick_interval_ms", threads.tick_interval_ms, 1..=10_000)
 }

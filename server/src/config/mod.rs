@@ -91,6 +91,8 @@ pub struct Threads {
     pub layout: String,
     /// Cores of matcher, journaler and publisher.
     pub cores: Vec<usize>,
+    /// Real-time priority of the journaler where threads share cores; 0: none.
+    pub real_time_priority: u8,
     /// How often time passes.
     pub tick_interval_ms: u64,
 }

@@ -94,8 +94,13 @@ impl House {
 
     /// Goes on with what was recovered.
     pub fn start(recovered: Recovered) -> House {
+        House::start_on(&PipelineConfig::default(), recovered)
+    }
+
+    /// The same, on a pipeline of the caller's choice.
+    pub fn start_on(pipeline: &PipelineConfig, recovered: Recovered) -> House {
         let last = recovered.report.commands.clone();
-        let pipeline = Pipeline::start(&PipelineConfig::default(), recovered).expect("threads start");
+        let pipeline = Pipeline::start(pipeline, recovered).expect("threads start");
         let (ingress, mut source) = (
             pipeline.ingress(),
             pipeline.source().expect("the journal is mapped"),
@@ -112,7 +117,12 @@ impl House {
 
     /// A new venue in an empty folder: a trader with money, a maker with coupons, a market that is open.
     pub fn open(journals: &Journals) -> House {
-        let mut house = House::resume(journals);
+        House::open_on(&PipelineConfig::default(), journals)
+    }
+
+    /// The same, on a pipeline of the caller's choice.
+    pub fn open_on(pipeline: &PipelineConfig, journals: &Journals) -> House {
+        let mut house = House::start_on(pipeline, recovered(journals));
         house.house(&genesis());
         for (participant, role) in [
             (OPERATOR, Role::Operator),
