@@ -113,14 +113,12 @@ impl Pipeline {
     /// # Errors
     /// When a thread cannot be started, or a core is not there.
     pub fn start(config: &PipelineConfig, recovered: Recovered) -> Result<Pipeline, Failure> {
-        let cores = cores(config)?;
+        let [at_matcher, at_journaler, at_publisher] = places(config)?;
         let (producer, matcher_poller, journaler_poller) = command_ring(config.command_slots);
         let (event_producer, event_poller) = event_ring(config.event_slots);
         let last = recovered.commands.durable();
         let (gauges, durable) = (Arc::new(Gauges::default()), Durable::starting_at(last));
-        let (wakers, halts): ([Waker; 3], [Arc<AtomicBool>; 3]) = Default::default();
-        let [to_matcher, to_journaler, to_publisher] = &wakers;
-        let waiter = |waker: &Waker| Waiter::new(config.layout, waker.clone());
+        let waiter = |place: &Place| Waiter::new(config.layout, place.waker.clone());
         let (position, storage) = (recovered.events.position(), recovered.storage);
         let (waited, commits): (Arc<AtomicU64>, Arc<Durations>) = Default::default();
         let pools = [recovered.commands.pool(), recovered.events.pool()];
@@ -135,23 +133,23 @@ impl Pipeline {
             exchange: recovered.exchange,
             events: recovered.scratch,
             poller: matcher_poller,
-            out: Outlet::new(event_producer, to_publisher.clone(), waiter(to_matcher)),
+            out: Outlet::new(event_producer, at_publisher.waker.clone(), waiter(&at_matcher)),
             gauges: Arc::clone(&gauges),
             next: last.next(),
             durable: durable.clone(),
-            waiter: waiter(to_matcher),
-            halt: Arc::clone(&halts[0]),
+            waiter: waiter(&at_matcher),
+            halt: Arc::clone(&at_matcher.halt),
         };
         let journaler = Journaler {
             journal: recovered.commands,
             poller: journaler_poller,
             gauges: Arc::clone(&gauges),
             durable: durable.clone(),
-            matcher: to_matcher.clone(),
-            publisher: to_publisher.clone(),
+            matcher: at_matcher.waker.clone(),
+            publisher: at_publisher.waker.clone(),
             commits: Arc::clone(&commits),
-            waiter: waiter(to_journaler),
-            halt: Arc::clone(&halts[1]),
+            waiter: waiter(&at_journaler),
+            halt: Arc::clone(&at_journaler.halt),
         };
         let publisher = Publisher {
             journal: recovered.events,
@@ -159,43 +157,24 @@ impl Pipeline {
             gauges: Arc::clone(&gauges),
             durable: durable.clone(),
             bells: config.bells.clone(),
-            waiter: waiter(to_publisher),
-            halt: Arc::clone(&halts[2]),
+            waiter: waiter(&at_publisher),
+            halt: Arc::clone(&at_publisher.halt),
             waited: Arc::clone(&waited),
         };
-        let ingress = Ingress::new(
-            producer,
-            Arc::clone(&gauges),
-            config.command_slots,
-            to_journaler.clone(),
-        );
-        let [halt_matcher, halt_journaler, halt_publisher] = halts;
-        let [to_matcher, to_journaler, to_publisher] = wakers;
+        let (ring, to_journaler) = (Arc::clone(&gauges), at_journaler.waker.clone());
+        let ingress = Ingress::new(producer, ring, config.command_slots, to_journaler);
         let (after_publisher, after_journaler) = (Arc::clone(&storage), Arc::clone(&storage));
-        let publisher = start_stage(("publisher", cores[2], halt_publisher, to_publisher), move || {
+        let publisher = start_stage(at_publisher, move || {
             publisher
                 .run()
                 .unwrap_or_else(|failure| lockout::end_process(&after_publisher, &failure))
         })?;
-        let journaler = start_stage(("journaler", cores[1], halt_journaler, to_journaler), move || {
+        let journaler = start_stage(at_journaler, move || {
             journaler
                 .run()
                 .unwrap_or_else(|failure| lockout::end_process(&after_journaler, &failure))
         })?;
-        let matcher = start_stage(("matcher", cores[0], halt_matcher, to_matcher), move || {
-            matcher.run()
-        })?;
-        if let Some(priority) = config
-            .real_time_priority
-            .filter(|_| config.layout == Layout::Shared)
-        {
-            let raised = priority::raise(&journaler.thread, priority)
-                .and_then(|()| priority::raise(&matcher.thread, priority - 1))
-                .and_then(|()| priority::raise(&publisher.thread, priority - 1));
-            if let Err(reason) = raised {
-                tracing::info!(reason, "no real-time priority (`threads.real_time_priority`)");
-            }
-        }
+        let matcher = start_stage(at_matcher, move || matcher.run())?;
         Ok(Pipeline {
             ingress,
             gauges,
@@ -312,18 +291,47 @@ impl Helper {
     }
 }
 
-type StagePlace = (
-    &'static str,
-    Option<core_affinity::CoreId>,
-    Arc<AtomicBool>,
-    Waker,
-);
+/// Where and how a thread of the data path runs, and how it is woken and told to end.
+struct Place {
+    name: &'static str,
+    core: Option<core_affinity::CoreId>,
+    /// Real-time priority: none where the thread has a core of its own.
+    priority: Option<u8>,
+    halt: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+/// The places of matcher, journaler and publisher.
+fn places(config: &PipelineConfig) -> Result<[Place; 3], Failure> {
+    let shared = config.layout == Layout::Shared;
+    let first = config.real_time_priority.filter(|_| shared);
+    let second = first.map(|priority| priority - 1);
+    let place = |(name, priority, core)| Place {
+        name,
+        core,
+        priority,
+        halt: Arc::default(),
+        waker: Waker::default(),
+    };
+    let [matcher, journaler, publisher] = cores(config)?;
+    Ok([
+        place(("matcher", second, matcher)),
+        place(("journaler", first, journaler)),
+        place(("publisher", second, publisher)),
+    ])
+}
 
 fn start_stage<T: Send + 'static>(
-    (name, core, halt, waker): StagePlace,
+    place: Place,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Stage<T>, Failure> {
-    let thread = spawn(name, core, work)?;
+    let thread = spawn(place.name, place.core, work)?;
+    if let Some(priority) = place.priority
+        && let Err(reason) = priority::raise(&thread, priority)
+    {
+        tracing::info!(thread = place.name, reason, "no real-time priority");
+    }
+    let (halt, waker) = (place.halt, place.waker);
     Ok(Stage { halt, waker, thread })
 }
 
