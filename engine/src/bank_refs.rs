@@ -27,6 +27,10 @@ pub(crate) struct BankRefs {
     max: usize,
 }
 
+/// Bytes of a reference, and of what finds it.
+pub(crate) const ROW_BYTES: usize = size_of::<Entry>();
+pub(crate) const KEY_BYTES: usize = size_of::<u64>();
+
 impl BankRefs {
     /// Room for `max` references.
     pub fn new(max: usize) -> BankRefs {
@@ -40,6 +44,11 @@ impl BankRefs {
         };
         refs.grow(max);
         refs
+    }
+
+    /// References that are remembered.
+    pub fn used(&self) -> usize {
+        self.entries.len()
     }
 
     /// Makes room for `max` references.

@@ -127,6 +127,12 @@ impl Table {
     }
 }
 
+/// Bytes of all tables with room for the ids of `max` orders: each is half as large as the one that takes over.
+pub(crate) fn bytes(max: usize) -> usize {
+    let largest = (SPARSE * max).next_power_of_two().max(FIRST);
+    (2 * largest - FIRST) * size_of::<Entry>()
+}
+
 impl ClientIds {
     /// Room for the ids of `max` orders.
     pub fn new(max: u32) -> ClientIds {

@@ -93,6 +93,10 @@ const EMPTY: Row = Row {
     frozen: Amount::ZERO,
 };
 
+/// Bytes of a balance, and of what finds it.
+pub(crate) const ROW_BYTES: usize = size_of::<Row>() + size_of::<RowId>();
+pub(crate) const KEY_BYTES: usize = size_of::<RowId>();
+
 impl Ledger {
     /// Room for `max` rows.
     pub fn new(max: u32) -> Ledger {
@@ -127,6 +131,11 @@ impl Ledger {
     #[inline]
     pub fn has_room(&self, count: usize) -> bool {
         self.rows.len() + count <= index(self.max) + 1
+    }
+
+    /// Rows that were made.
+    pub fn used(&self) -> usize {
+        self.rows.len() - 1
     }
 
     /// The row of an account's asset, if there is one.

@@ -109,6 +109,10 @@ const fn unreached(side: Side) -> u32 {
     }
 }
 
+/// Bytes of a page of levels and of the inner pages that it may need.
+pub(crate) const PAGE_BYTES: usize = size_of::<Leaf>() + 4 * size_of::<Inner>();
+const _: () = assert!(INNER_DEPTH_MAX == 4);
+
 /// The pages of every book.
 pub(crate) struct Levels {
     leaves: Vec<Leaf>,
@@ -146,6 +150,11 @@ impl Levels {
         self.inners
             .reserve_exact(inners.saturating_sub(self.inners.len()));
         self.max = max;
+    }
+
+    /// Pages in which orders rest.
+    pub fn used(&self) -> u32 {
+        self.used
     }
 
     /// Says whether an order can rest at any price: one more page is free.

@@ -26,6 +26,7 @@ mod place;
 mod proposals;
 mod reference;
 mod refusal;
+mod room;
 mod series;
 mod session;
 
@@ -35,4 +36,5 @@ pub use events::{EVENTS_MAX, Events};
 pub use exchange::{Exchange, RULES_VERSION};
 pub use ledger::Balance;
 pub use matching::FILLS_MAX;
+pub use room::{Fill, Table};
 pub use session::WINDOW;

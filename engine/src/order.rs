@@ -147,6 +147,9 @@ const EMPTY: Entry = Entry {
     details: Details::EMPTY,
 };
 
+/// Bytes of an order.
+pub(crate) const ROW_BYTES: usize = size_of::<Entry>();
+
 /// Every order that rests, and the one in hand.
 pub(crate) struct Orders {
     entries: Vec<Entry>,

@@ -168,6 +168,10 @@ pub(crate) struct Parties {
     accounts_max: u32,
 }
 
+/// Bytes of a participant, and of an account.
+pub(crate) const PARTICIPANT_BYTES: usize = size_of::<Participant>();
+pub(crate) const ACCOUNT_BYTES: usize = size_of::<Account>() + size_of::<AccountFile>();
+
 impl Parties {
     /// Room for numbers 1 to these.
     pub fn new(participants_max: u32, accounts_max: u32) -> Parties {
@@ -207,6 +211,14 @@ impl Parties {
         (self.participants_max, self.accounts_max) = (participants_max, accounts_max);
     }
 
+    /// The highest number of a participant.
+    pub fn participants_used(&self) -> usize {
+        self.participants.len().saturating_sub(1)
+    }
+    /// The highest number of an account.
+    pub fn accounts_used(&self) -> usize {
+        self.accounts.len().saturating_sub(1)
+    }
     /// The participant, if it is registered.
     #[inline]
     pub fn participant(&self, id: ParticipantId) -> Result<&Participant, RejectReason> {

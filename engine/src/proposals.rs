@@ -28,6 +28,9 @@ pub(crate) fn hash(seq: Seq, frame: &Frame<'_>) -> Hash {
     Hash(hasher.finalize().into())
 }
 
+/// Bytes of a command that waits.
+pub(crate) const ROW_BYTES: usize = size_of::<Proposal>();
+
 impl Proposals {
     /// Room for `max` commands.
     pub fn new(max: usize) -> Proposals {
@@ -35,6 +38,11 @@ impl Proposals {
             waiting: Vec::with_capacity(max),
             max,
         }
+    }
+
+    /// Commands that wait.
+    pub fn used(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Says whether one more can wait.

@@ -177,6 +177,9 @@ pub(crate) struct AllSeries {
     max: u32,
 }
 
+/// Bytes of a series.
+pub(crate) const ROW_BYTES: usize = size_of::<Option<Series>>();
+
 impl AllSeries {
     /// Room for numbers 1 to `max`.
     pub fn new(max: u32) -> AllSeries {
@@ -197,6 +200,10 @@ impl AllSeries {
         self.max = max;
     }
 
+    /// The highest number of a series.
+    pub fn used(&self) -> usize {
+        self.series.len().saturating_sub(1)
+    }
     /// The series, if it was drafted.
     #[inline]
     pub fn get(&self, id: SeriesId) -> Result<&Series, RejectReason> {

@@ -61,6 +61,11 @@ pub(crate) struct Sessions {
     max: u32,
 }
 
+/// Bytes of a session with its window, and of what finds it.
+pub(crate) const ROW_BYTES: usize = size_of::<Session>() + 8 * 8_192;
+pub(crate) const KEY_BYTES: usize = size_of::<(SessionId, u32)>();
+const _: () = assert!(WINDOW == 8_192);
+
 impl Sessions {
     /// Room for `max` sessions.
     pub fn new(max: u32) -> Sessions {
@@ -96,6 +101,10 @@ impl Sessions {
             Some(session) if session.id == id => Some(self.recent),
             Some(_) | None => self.by_id.get(&id).copied(),
         }
+    }
+    /// Sessions that were ever up.
+    pub fn used(&self) -> usize {
+        self.sessions.len()
     }
     /// Says whether one more session can come up for the first time.
     pub fn has_room(&self) -> bool {

@@ -436,3 +436,28 @@ fn at_the_end_of_time_everything_is_over_and_nothing_wraps() {
     venue.house(&Tick {});
     venue.exchange.check();
 }
+
+#[test]
+fn fills_follow_what_is_in_the_tables() {
+    let mut venue = Venue::trading(2);
+    let fill = |venue: &Venue, table: xq_engine::Table| {
+        let place = xq_engine::Table::ALL.iter().position(|each| *each == table);
+        venue.exchange.fills()[place.expect("every table is in the list")]
+    };
+    let orders = |venue: &Venue| fill(venue, xq_engine::Table::Orders);
+    let pages = |venue: &Venue| fill(venue, xq_engine::Table::LevelPages).used;
+    assert_eq!((orders(&venue).used, orders(&venue).capacity), (0, 20_000));
+    many_sells(&mut venue, 100);
+    assert_eq!(orders(&venue).used, 100);
+    assert!((1..=3).contains(&pages(&venue)));
+    assert_eq!(
+        fill(&venue, xq_engine::Table::Series),
+        xq_engine::Fill {
+            used: 1,
+            capacity: 10
+        }
+    );
+    assert!(fill(&venue, xq_engine::Table::Accounts).used >= u64::from(TRADER));
+    let sessions = fill(&venue, xq_engine::Table::Sessions);
+    assert!(sessions.used > 0 && sessions.used <= sessions.capacity);
+}

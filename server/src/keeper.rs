@@ -1,6 +1,9 @@
-//! Beside both journals: segments and pages made ready ahead, events written and synced behind, a full disk noticed.
+//! Beside both journals: segments and pages made ready ahead, events written and synced behind, a full disk and full
+//! tables noticed.
 
 use crate::exit::Failure;
+use crate::fills::Watch;
+use crate::matcher::Watched;
 use crate::pipeline::{Helper, spawn};
 use crate::ring::Gauges;
 use std::sync::Arc;
@@ -19,11 +22,14 @@ pub(crate) fn start(
     commands: &CommandJournal,
     events: &EventJournal,
     gauges: &Arc<Gauges>,
+    watched: &Arc<Watched>,
     sync_interval: Duration,
 ) -> Result<Vec<Helper>, Failure> {
     let mut preparer = Preparer {
         pools: [commands.pool(), events.pool()],
         gauges: Arc::clone(gauges),
+        watched: Arc::clone(watched),
+        watch: Watch::default(),
     };
     let (mut ahead, behind) = (events.keeper(), events.keeper());
     Ok(vec![
@@ -43,6 +49,8 @@ pub(crate) fn start(
 struct Preparer {
     pools: [Arc<SegmentPool>; 2],
     gauges: Arc<Gauges>,
+    watched: Arc<Watched>,
+    watch: Watch,
 }
 
 impl Preparer {
@@ -56,6 +64,7 @@ impl Preparer {
                 }
             }
         }
+        self.watch.warn(&self.watched.fills);
         let is_low = |pool: &Arc<SegmentPool>| pool.is_low_on_space() && pool.free_segments() == 0;
         let low = self.pools.iter().any(is_low);
         if self.gauges.disk_is_low.swap(low, Ordering::Relaxed) != low {

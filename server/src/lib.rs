@@ -7,6 +7,7 @@ pub mod cli;
 mod clock;
 pub mod config;
 mod exit;
+mod fills;
 mod ingress;
 mod journaler;
 mod keeper;
@@ -30,8 +31,10 @@ mod wait;
 
 pub use clock::{ClockLeap, LEAP_MAX, SteadyClock, wall_now};
 pub use exit::{Exit, Failure};
+pub use fills::Fills;
 pub use ingress::Ingress;
 pub use known::Known;
+pub use matcher::Watched;
 pub use metrics::Readings;
 pub use page::Page;
 pub use pipeline::{Pipeline, PipelineConfig, Stopped};

@@ -4,6 +4,8 @@
 //! A command of one slot is applied in place; its events are copied once into a batch and once into the ring. Nothing
 //! is allocated.
 
+use crate::clock::SteadyClock;
+use crate::fills::Fills;
 use crate::progress::Durable;
 use crate::ring::{Assembler, CommandPoller, EventProducer, Gauges, Slot};
 use crate::wait::{Waiter, Waker};
@@ -11,12 +13,27 @@ use disruptor::{Polling, Producer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use xq_engine::{Events, Exchange};
-use xq_protocol::Seq;
+use xq_gateway::Durations;
+use xq_protocol::{Nanos, Seq};
 
 /// Most slots taken from the ring before they are given back to the producers.
 const LOOK_SLOTS: u64 = 1_024;
 /// Events that are published at once while more commands wait.
 const BATCH_EVENTS: usize = 64;
+
+/// One look into the ring in so many is timed, and tells how full the tables are.
+const WATCHED_LOOKS: u64 = 8;
+
+/// What the matcher tells to whoever watches.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// From a command's coming until it is matched, of the first in a look.
+    pub ring: Durations,
+    /// How long all commands of a look took.
+    pub batches: Durations,
+    /// How full the tables are.
+    pub fills: Fills,
+}
 
 /// Owns the exchange.
 pub(crate) struct Matcher {
@@ -31,6 +48,11 @@ pub(crate) struct Matcher {
     pub(crate) durable: Durable,
     pub(crate) waiter: Waiter,
     pub(crate) halt: Arc<AtomicBool>,
+    /// The clock by which commands come.
+    pub(crate) clock: SteadyClock,
+    pub(crate) watched: Arc<Watched>,
+    /// Looks that found something.
+    pub(crate) looks: u64,
 }
 
 /// The way into the event ring: gathers a batch, publishes it, waits when the ring is full and never drops.
@@ -70,12 +92,15 @@ impl Matcher {
             Ok(slots) => slots,
             Err(Polling::NoEvents | Polling::Shutdown) => return false,
         };
-        let mut count = 0;
+        let watch = self.looks.is_multiple_of(WATCHED_LOOKS).then(|| self.clock.now());
+        self.looks += 1;
+        let (mut count, mut came) = (0, None);
         for slot in &mut slots {
             count += 1;
             let Some(frame) = assembler.take(slot) else {
                 continue;
             };
+            came.get_or_insert(frame.header.time);
             self.exchange.apply(self.next, &frame, &mut self.events);
             assert!(
                 !self.events.frames().is_empty(),
@@ -89,6 +114,12 @@ impl Matcher {
         drop(slots);
         let done = self.gauges.matched.load(Ordering::Relaxed) + count;
         self.gauges.matched.store(done, Ordering::Release);
+        if let (Some(begun), Some(came)) = (watch, came) {
+            let nanos = |from: Nanos, to: Nanos| Nanos(to.0.saturating_sub(from.0));
+            self.watched.ring.count(nanos(came, begun));
+            self.watched.batches.count(nanos(begun, self.clock.now()));
+            self.watched.fills.store(&self.exchange.fills());
+        }
         true
     }
 }

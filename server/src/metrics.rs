@@ -4,6 +4,7 @@
 //! times each commit, and the gateway one command in each look at the events.
 
 use crate::clock::SteadyClock;
+use crate::matcher::Watched;
 use crate::progress::Durable;
 use crate::ring::Gauges;
 use prometheus_client::collector::Collector;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use xq_engine::RULES_VERSION;
+use xq_engine::{RULES_VERSION, Table};
 use xq_gateway::{DURATION_STEPS, Durations, Stats};
 use xq_journal::SegmentPool;
 use xq_protocol::RejectReason;
@@ -26,6 +27,7 @@ pub struct Readings {
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) durable: Durable,
     pub(crate) commits: Arc<Durations>,
+    pub(crate) watched: Arc<Watched>,
     /// How often the publisher waited for the disk.
     pub(crate) waits: Arc<AtomicU64>,
     /// Segments made ready: of commands, of events.
@@ -82,6 +84,16 @@ impl Writer<'_> {
         })
     }
 
+    fn tables<const N: usize>(&mut self, described: (&str, &str), values: [(Table, u64); N]) -> fmt::Result {
+        self.one(described, MetricType::Gauge, |mut to| {
+            for (table, rows) in values {
+                to.encode_family(&[("table", table.name())])?
+                    .encode_gauge(&value_of(rows))?;
+            }
+            Ok(())
+        })
+    }
+
     fn durations(&mut self, described: (&str, &str), durations: &Durations) -> fmt::Result {
         let steps = durations.steps();
         let longest = |step| Durations::longest(step).map_or(f64::INFINITY, |longest| longest.as_secs_f64());
@@ -105,6 +117,7 @@ impl Collector for Readings {
         let mut to = Writer(encoder);
         self.program(&mut to)?;
         self.pipeline(&mut to)?;
+        self.engine(&mut to)?;
         self.journals(&mut to)?;
         self.door(&mut to)
     }
@@ -158,6 +171,27 @@ impl Readings {
             "From a command's coming until what follows from it may be told; one command in each look at the events.",
         );
         to.durations(described, &self.stats.told_after)
+    }
+
+    fn engine(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let described = (
+            "xq_ring_seconds",
+            "From a command's coming until the matcher takes it; the first command of one look in eight.",
+        );
+        to.durations(described, &self.watched.ring)?;
+        let described = (
+            "xq_match_seconds",
+            "How long a batch of commands took to be matched; one look in eight.",
+        );
+        to.durations(described, &self.watched.batches)?;
+        let fills = self.watched.fills.load();
+        let rows = ("xq_table_rows", "Rows in use, by table of the engine.");
+        let capacity = (
+            "xq_table_capacity_rows",
+            "Rows there are, by table of the engine; past them, what needs one is refused with R410.",
+        );
+        to.tables(rows, fills.map(|(table, fill)| (table, fill.used)))?;
+        to.tables(capacity, fills.map(|(table, fill)| (table, fill.capacity)))
     }
 
     fn journals(&self, to: &mut Writer<'_>) -> fmt::Result {

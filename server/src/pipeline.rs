@@ -4,7 +4,7 @@ use crate::clock::SteadyClock;
 use crate::exit::Failure;
 use crate::ingress::Ingress;
 use crate::journaler::Journaler;
-use crate::matcher::{Matcher, Outlet};
+use crate::matcher::{Matcher, Outlet, Watched};
 use crate::progress::Durable;
 use crate::publisher::{Bell, Publisher};
 use crate::recovery::Recovered;
@@ -34,6 +34,8 @@ pub struct PipelineConfig {
     /// Real-time priority of the journaler under [`Layout::Shared`]; matcher and publisher have the one below. Those of
     /// [`Layout::Pinned`] need none: nobody else is on their cores.
     pub real_time_priority: Option<u8>,
+    /// The clock by which commands come.
+    pub clock: SteadyClock,
     /// How often the event journal is synced.
     pub event_sync_interval: Duration,
     /// Rung after each batch of events that may be told.
@@ -49,6 +51,7 @@ impl Default for PipelineConfig {
             layout: Layout::for_cores(cores),
             cores: None,
             real_time_priority: None,
+            clock: SteadyClock::start(),
             event_sync_interval: Duration::from_millis(500),
             bells: Vec::new(),
         }
@@ -76,6 +79,7 @@ pub struct Pipeline {
     position: Arc<EventPosition>,
     waited: Arc<AtomicU64>,
     commits: Arc<Durations>,
+    watched: Arc<Watched>,
     pools: [Arc<SegmentPool>; 2],
     timer: Option<Helper>,
     keepers: Vec<Helper>,
@@ -121,11 +125,13 @@ impl Pipeline {
         let waiter = |place: &Place| Waiter::new(config.layout, place.waker.clone());
         let (position, storage) = (recovered.events.position(), recovered.storage);
         let (waited, commits): (Arc<AtomicU64>, Arc<Durations>) = Default::default();
+        let watched: Arc<Watched> = Arc::default();
         let pools = [recovered.commands.pool(), recovered.events.pool()];
         let keepers = keeper::start(
             &recovered.commands,
             &recovered.events,
             &gauges,
+            &watched,
             config.event_sync_interval,
         )?;
 
@@ -139,6 +145,9 @@ impl Pipeline {
             durable: durable.clone(),
             waiter: waiter(&at_matcher),
             halt: Arc::clone(&at_matcher.halt),
+            clock: config.clock,
+            watched: Arc::clone(&watched),
+            looks: 0,
         };
         let journaler = Journaler {
             journal: recovered.commands,
@@ -183,6 +192,7 @@ impl Pipeline {
             position,
             waited,
             commits,
+            watched,
             pools,
             timer: None,
             keepers,
@@ -238,6 +248,11 @@ impl Pipeline {
     /// How long the commits of the command journal took.
     pub fn commits(&self) -> Arc<Durations> {
         Arc::clone(&self.commits)
+    }
+
+    /// What the matcher tells.
+    pub fn watched(&self) -> Arc<Watched> {
+        Arc::clone(&self.watched)
     }
 
     /// The segments made ready for commands, and for events.

@@ -49,7 +49,7 @@ impl Server {
         let bell = Arc::new(Notify::new());
         let rung = Arc::clone(&bell);
         let bells: Vec<Bell> = vec![Arc::new(move || rung.notify_one())];
-        let threads = PipelineConfig::of(config, bells);
+        let threads = PipelineConfig::of(config, clock, bells);
         threads.check()?;
         let recovered = recover(&Journals::of(config), &clock, leap, progress)?;
         let last = recovered.last_seq();
@@ -109,6 +109,7 @@ impl Server {
             gauges: self.pipeline.gauges(),
             durable: self.pipeline.durable(),
             commits: self.pipeline.commits(),
+            watched: self.pipeline.watched(),
             waits: self.pipeline.waits_for_disk(),
             pools: self.pipeline.pools().clone(),
             folder: self.folder.clone(),
@@ -167,13 +168,14 @@ impl Journals {
 
 impl PipelineConfig {
     /// As configured.
-    pub fn of(config: &Config, bells: Vec<Bell>) -> PipelineConfig {
+    pub fn of(config: &Config, clock: SteadyClock, bells: Vec<Bell>) -> PipelineConfig {
         PipelineConfig {
             command_slots: config.rings.command_slots,
             event_slots: config.rings.event_slots,
             layout: config.layout(),
             cores: config.threads.cores.as_slice().try_into().ok(),
             real_time_priority: Some(config.threads.real_time_priority).filter(|priority| *priority > 0),
+            clock,
             event_sync_interval: Duration::from_millis(config.journal.event_sync_interval_ms),
             bells,
         }

@@ -80,6 +80,9 @@ async fn the_page_tells_alive_ready_and_what_is_counted() {
     assert!(value(&text, "xq_commit_seconds_count") > 5.0);
     assert!(value(&text, "xq_told_after_seconds_count") > 5.0);
     assert_eq!(value(&text, "xq_sessions"), 4.0, "operator, bank, acme and bob");
+    assert!(value(&text, "xq_ring_seconds_count") > 0.0 && value(&text, "xq_match_seconds_count") > 0.0);
+    assert_eq!(value(&text, "xq_table_capacity_rows{table=\"orders\"}"), 4_096.0);
+    assert_eq!(value(&text, "xq_table_rows{table=\"series\"}"), 1.0);
     assert_eq!(value(&text, "xq_disk_low"), 0.0);
     assert!(value(&text, "xq_disk_free_bytes") > 0.0);
     let now = f64::from(u32::try_from(xq_server::wall_now().0 / 1_000_000_000).expect("before 2106"));

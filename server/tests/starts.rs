@@ -158,7 +158,8 @@ fn journal_of(site: &Site, time: Nanos) {
     let recovered =
         recover(&Journals::of(&config), &clock, ClockLeap::Refuse, &mut |_, _| {}).expect("it is new");
     let genesis = xq_server::opening::genesis(&config.exchange, recovered.journal_id());
-    let pipeline = Pipeline::start(&PipelineConfig::of(&config, Vec::new()), recovered).expect("it starts");
+    let pipeline =
+        Pipeline::start(&PipelineConfig::of(&config, clock, Vec::new()), recovered).expect("it starts");
     let header = Header {
         time,
         ..Header::default()
