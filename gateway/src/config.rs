@@ -31,6 +31,14 @@ impl GatewayConfig {
     pub fn check(&self) -> Result<(), GatewayError> {
         tls::server_config(self).map(|_| ())
     }
+
+    /// The first moment at which the server's certificate is not valid any more, Unix seconds.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no certificate, named.
+    pub fn certificate_ends(&self) -> Result<i64, GatewayError> {
+        tls::certificate_ends(self)
+    }
 }
 
 /// Limits of one session.

@@ -13,6 +13,7 @@ mod journaler;
 mod keeper;
 mod known;
 mod lockout;
+mod machine;
 mod matcher;
 mod metrics;
 pub mod opening;

@@ -182,7 +182,7 @@ impl PipelineConfig {
     }
 }
 
-fn gateway_config(config: &Config) -> GatewayConfig {
+pub(crate) fn gateway_config(config: &Config) -> GatewayConfig {
     let listen = config.listen();
     GatewayConfig {
         listen,

@@ -76,6 +76,86 @@ fn output_that_nobody_reads_ends_a_subcommand_quietly() {
     );
 }
 
+/// What `xq` says in a folder: its exit code, standard output and standard error.
+fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(XQ);
+    let output = command
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("`xq` runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// The line of a check that tells of one thing.
+fn line_of<'a>(checked: &'a str, about: &str) -> &'a str {
+    let is_it = |line: &&str| line.get(6..).is_some_and(|rest| rest.starts_with(about));
+    let found = checked.lines().find(is_it);
+    found.unwrap_or_else(|| panic!("nothing of {about} in:\n{checked}"))
+}
+
+#[test]
+fn a_check_names_what_keeps_the_exchange_from_starting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = std::net::UdpSocket::bind(any_port()).expect("a port");
+    let listen = taken.local_addr().expect("it is bound");
+    let config = format!(
+        "[server]\nlisten = \"{listen}\"\n[journal]\nblock_bytes = 512\n[threads]\nlayout = \"shared\"\n\
+         [exchange]\norders_max = 33554432\nbalances_max = 67108864\nlevel_pages_max = 4194304\n\
+         sessions_max = 65536\naccounts_max = 16777216\n"
+    );
+    std::fs::write(folder.path().join("xq.toml"), config).expect("a file can be written");
+    let (code, checked, said) = run(folder.path(), &["check", "--config", "xq.toml"]);
+    assert_eq!(code, Some(i32::from(Exit::Refused.code())), "{checked}{said}");
+    let keys = line_of(&checked, "keys");
+    assert!(keys.starts_with("BAD") && keys.contains("keys/ca.pem"), "{keys}");
+    let door = line_of(&checked, "door");
+    assert!(
+        door.starts_with("BAD") && door.contains(&listen.to_string()),
+        "{door}"
+    );
+    assert!(
+        line_of(&checked, "memory").contains("full tables take"),
+        "{checked}"
+    );
+    assert!(said.contains("not fit to start"), "{said}");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).expect("it is there").count(),
+        1,
+        "nothing was changed"
+    );
+
+    drop(taken);
+    let (_, _, said) = run(folder.path(), &["keys"]);
+    assert_eq!(said, "");
+    let (_, checked, _) = run(folder.path(), &["check", "-c", "xq.toml"]);
+    assert!(line_of(&checked, "keys").starts_with("good"), "{checked}");
+    assert!(line_of(&checked, "door").starts_with("good"), "{checked}");
+}
+
+#[test]
+fn sizes_beyond_the_bounds_are_refused_and_others_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, told, _) = run(
+        folder.path(),
+        &["size", "--series", "10", "--orders", "1000", "--rate", "100"],
+    );
+    assert_eq!(code, Some(0));
+    // A batch of one command takes a block: 100 × 86,400 × 4,096 bytes.
+    assert!(told.contains("commands         32.96 GiB"), "{told}");
+    assert!(
+        told.contains("series_max = 10\n") && told.contains("orders_max = 1000\n"),
+        "{told}"
+    );
+    let (code, _, said) = run(
+        folder.path(),
+        &["size", "--series", "10", "--orders", "0", "--rate", "100"],
+    );
+    assert_eq!(code, Some(i32::from(Exit::Usage.code())));
+    assert!(said.contains("--orders"), "{said}");
+}
+
 #[test]
 fn a_key_that_is_there_is_not_made_anew() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -159,6 +159,61 @@ fn the_unit_does_not_start_again_what_a_person_has_to_look_at_first() {
     );
 }
 
+/// A file of the project.
+fn file(path: &str) -> String {
+    let path = format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).expect("the file is there")
+}
+
+/// Whether a metric of the expression is shown with a label of this name.
+fn has_label(text: &str, expression: &str, label: &str) -> bool {
+    let shown = text.lines().filter_map(|line| line.split_once('{'));
+    shown
+        .filter(|(name, _)| expression.contains(name))
+        .any(|(_, labels)| labels.contains(&format!("{label}=\"")))
+}
+
+/// Labels that the board's legends name are there.
+#[tokio::test]
+async fn the_board_asks_what_can_be_answered() {
+    let page = Page::open(any_port(), Duration::from_millis(100)).expect("a free port");
+    let venue = Venue::start();
+    page.show(venue.server.readings());
+    let mut desk = venue.desk();
+    desk.open_market().await;
+    let refused = desk.say("buy bob 1 COFFEE @ 0.00 as z").await;
+    assert!(refused[0].starts_with("rejected"), "{refused:?}");
+    let rejects = |(_, text): &(u16, String)| text.contains("xq_exchange_rejects_total{");
+    let (_, text) = ask_until(page.address(), "/metrics", rejects);
+
+    let board: serde_json::Value = serde_json::from_str(&file("ops/grafana.json")).expect("it is JSON");
+    let panels = board["panels"].as_array().expect("panels");
+    let targets = panels
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let targets: Vec<(&str, &str)> = targets
+        .map(|target| {
+            let text = |key: &str| target[key].as_str().expect("a text");
+            (text("expr"), text("legendFormat"))
+        })
+        .collect();
+    assert!(targets.len() > 20);
+    for (expression, legend) in targets {
+        let labels = legend
+            .split("{{")
+            .skip(1)
+            .map(|rest| rest.split("}}").next().expect("it ends"));
+        for label in labels.filter(|_| !expression.contains("door_rejects")) {
+            assert!(
+                has_label(&text, expression, label),
+                "{expression} has no {label} in:\n{text}"
+            );
+        }
+    }
+    drop(desk);
+    venue.server.stop().expect("it stops");
+}
+
 /// Every metric that the operations' documents and rules name is one that the page shows.
 #[tokio::test]
 async fn every_metric_that_is_named_exists() {
@@ -173,7 +228,7 @@ async fn every_metric_that_is_named_exists() {
     let series = series_of(&text);
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut named = 0;
-    for file in ["docs/operations.md", "ops/alerts.yml"] {
+    for file in ["docs/operations.md", "ops/alerts.yml", "ops/grafana.json"] {
         let document = std::fs::read_to_string(format!("{root}/{file}")).expect("the file is there");
         let words = document.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         for word in words.filter(|word| word.starts_with("xq_")) {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod at_rest;
+mod check;
 mod config;
 mod door;
 mod dump;
@@ -13,6 +14,7 @@ mod replay_orders;
 mod say;
 mod serve;
 mod signals;
+mod size;
 mod verify;
 
 use crate::exit::{Exit, Failure};
@@ -34,6 +36,10 @@ enum Task {
     Serve(serve::Serve),
     /// Checks a configuration, or prints it with what every key means.
     Config(config::ConfigTask),
+    /// Checks whether this machine is fit to run the exchange: keys, ports, memory, disk, clock.
+    Check(check::Check),
+    /// Tells what an exchange of a certain size needs: memory, disk a day, time to recover.
+    Size(size::Size),
     /// Makes trial keys: an authority, the server's certificate, participants' certificates.
     Keys(keys::Keys),
     /// Says any command to the running exchange, in the scenarios' notation.
@@ -122,6 +128,8 @@ pub fn main() -> ExitCode {
     let ended = match arguments.task {
         Task::Serve(task) => task.run(),
         Task::Config(task) => task.run(),
+        Task::Check(task) => task.run(),
+        Task::Size(task) => task.run(),
         Task::Keys(task) => task.run(),
         Task::Admin(task) => task.run(),
         Task::Order(task) => task.run(),

@@ -10,7 +10,7 @@ use crate::shell;
 use anyhow::{Context, bail};
 use asked::Asked;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Stdio};
 use std::sync::Arc;
@@ -50,6 +50,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let binary = exchange::build()?;
     exchange::is_free(&shell::root(), address)?;
     let trial = Trial::prepare(&binary, &shell::root(), address, &venue::GUESTS)?;
+    let page = open_page(&trial)?;
     let before = venue::found(&trial.journals());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -71,6 +72,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     println!("The exchange at {} {began} in ./data.\n", trial.address());
     print!("{}", lines(&binary, running.pid()));
+    match page {
+        Some(page) => println!(
+            "  curl -s http://{page}/metrics    # what it counts; /readyz says whether it is ready\n"
+        ),
+        None => println!(),
+    }
     let replay = args
         .orders
         .as_deref()
@@ -94,6 +101,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     print!("{}", after(&trial, &binary));
     replayed?;
     ended
+}
+
+/// Has the exchange open its operations page at the TCP port of its door's number, if nobody else has that.
+fn open_page(trial: &Trial) -> anyhow::Result<Option<SocketAddr>> {
+    let page = trial.address();
+    if TcpListener::bind(page).is_err() {
+        return Ok(None);
+    }
+    trial.configure(&venue::GUESTS, &format!("[metrics]\nlisten = \"{page}\"\n"))?;
+    Ok(Some(page))
 }
 
 /// Whether the exchange goes on.
@@ -252,8 +269,7 @@ fn lines(binary: &Path, pid: u32) -> String {
          \u{20} {xq} admin --config xq.toml --as operator 'phase #1 halt'\n\
          \u{20} {xq} admin --config xq.toml --as operator 'phase #1 continuous'\n\
          \u{20} {xq} dump --config xq.toml | tail\n\
-         \u{20} kill -9 {pid}        # a crash: it is started again here, and nothing that was told is lost\n\
-         \n",
+         \u{20} kill -9 {pid}        # a crash: it is started again here, and nothing that was told is lost\n",
         root = shell::root().display(),
     )
 }
