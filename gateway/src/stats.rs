@@ -51,7 +51,11 @@ impl Durations {
     pub fn count(&self, took: Nanos) {
         let bits = u64::BITS - took.0.saturating_sub(1).div_euclid(1_000).leading_zeros();
         let step = usize::try_from(bits).map_or(DURATION_STEPS, |bits| bits.min(DURATION_STEPS - 1));
-        let more = |to: &AtomicU64, by: u64| to.store(to.load(Ordering::Relaxed) + by, Ordering::Relaxed);
+        // A sum that is too large begins anew, as counters may: whoever counts is not to end by it.
+        let more = |to: &AtomicU64, by: u64| {
+            let sum = to.load(Ordering::Relaxed).wrapping_add(by);
+            to.store(sum, Ordering::Relaxed);
+        };
         more(&self.steps[step], 1);
         more(&self.sum_ns, took.0);
     }
@@ -157,6 +161,11 @@ mod tests {
         assert_eq!(step_of(3_600_000_000_000), Some(DURATION_STEPS - 1));
         assert_eq!(Durations::longest(DURATION_STEPS - 1), None);
         assert_eq!(durations.sum(), Duration::from_nanos(3_600_000_014_003));
+        for _ in 0..2 {
+            assert_eq!(step_of(u64::MAX), Some(DURATION_STEPS - 1));
+        }
+        let begun_anew = Duration::from_nanos(3_600_000_014_001);
+        assert_eq!(durations.sum(), begun_anew, "whoever counts goes on");
     }
 
     #[test]
