@@ -71,6 +71,11 @@ impl Table {
         }
     }
 
+    /// Whether SetConfig can enlarge it.
+    pub const fn can_grow(self) -> bool {
+        !matches!(self, Table::Proposals)
+    }
+
     /// Bytes that so many rows take, every index included: reserved at once, touched as rows are used.
     pub fn bytes(self, rows: u32) -> u64 {
         let rows = usize::try_from(rows).expect("32 bits fit");

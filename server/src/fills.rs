@@ -60,14 +60,23 @@ impl Watch {
 
     /// Warns of them in the log.
     pub(crate) fn warn(&mut self, fills: &Fills) {
-        for (table, fill) in self.look(fills) {
-            tracing::warn!(
-                table = table.name(),
-                used = fill.used,
-                capacity = fill.capacity,
-                "a table fills up: enlarge `exchange.{}_max` before it is full",
-                table.name()
-            );
+        for (table, Fill { used, capacity }) in self.look(fills) {
+            let table_name = table.name();
+            if table.can_grow() {
+                tracing::warn!(
+                    table = table_name,
+                    used,
+                    capacity,
+                    "a table fills up: enlarge `exchange.{table_name}_max`"
+                );
+            } else {
+                tracing::warn!(
+                    table = table_name,
+                    used,
+                    capacity,
+                    "a table fills up, and its size is fixed"
+                );
+            }
         }
     }
 }

@@ -121,3 +121,45 @@ fn append(journal: &mut CommandJournal, frame: &[u8], halt: &AtomicBool) -> Resu
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::{RING_SLOTS_MIN, command_ring};
+    use crate::timer::tick;
+    use crate::wait::Layout;
+    use xq_journal::{CommandSettings, SimulatedDisk, UnrecoveredJournal};
+    use xq_protocol::JournalId;
+
+    /// The ring's readers sleep longer than a batch takes: only the journaler knows when there is work for them.
+    #[test]
+    fn a_commit_wakes_the_matcher_and_the_publisher() {
+        let settings = CommandSettings {
+            segment_size: 64 << 10,
+            ..CommandSettings::default()
+        };
+        let disk = SimulatedDisk::new(settings.segment_size, 1);
+        let opened = UnrecoveredJournal::open(disk.storage(), settings).expect("nothing is there");
+        let (journal, _) = opened.recover(&[], JournalId([1; 16])).expect("nothing is there");
+        let (_, _, poller) = command_ring(RING_SLOTS_MIN);
+        let (matcher, publisher) = (Waker::default(), Waker::default());
+        let mut journaler = Journaler {
+            journal,
+            poller,
+            gauges: Arc::default(),
+            durable: Durable::starting_at(Seq(0)),
+            matcher: matcher.clone(),
+            publisher: publisher.clone(),
+            commits: Arc::default(),
+            waiter: Waiter::new(Layout::Shared, Waker::default()),
+            halt: Arc::default(),
+        };
+        matcher.lie_down();
+        publisher.lie_down();
+        let taken = journaler.journal.append(tick(Nanos(1)).bytes());
+        assert!(matches!(taken, Ok(Append::Taken(Seq(1)))), "{taken:?}");
+        journaler.commit().expect("the disk is sound");
+        assert_eq!(journaler.durable.seq(), Seq(1));
+        assert!(!matcher.is_asleep() && !publisher.is_asleep());
+    }
+}

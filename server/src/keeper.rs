@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const REST: Duration = Duration::from_micros(200);
 
 /// Starts the helpers. Each has one kind of work, so that none that waits for the disk keeps another from its own:
-/// one fills segments, one runs ahead of the writer of events and never waits, one syncs events.
+/// two fill segments, one runs ahead of the writer of events and never waits, one syncs events.
 pub(crate) fn start(
     commands: &CommandJournal,
     events: &EventJournal,
@@ -25,15 +25,21 @@ pub(crate) fn start(
     watched: &Arc<Watched>,
     sync_interval: Duration,
 ) -> Result<Vec<Helper>, Failure> {
-    let mut preparer = Preparer {
-        pools: [commands.pool(), events.pool()],
+    let pools = [commands.pool(), events.pool()];
+    let [of_commands, of_events] = pools.clone();
+    let mut weather = Weather {
+        pools,
         gauges: Arc::clone(gauges),
         watched: Arc::clone(watched),
         watch: Watch::default(),
     };
     let (mut ahead, behind) = (events.keeper(), events.keeper());
     Ok(vec![
-        helper("preparer", move || preparer.look().map(|()| LOOK_EVERY))?,
+        helper("preparer", move || {
+            weather.look();
+            prepare(&of_commands)
+        })?,
+        helper("preparer-events", move || prepare(&of_events))?,
         helper("pages", move || match ahead.run_ahead() {
             Due::Overdue => Ok(Duration::ZERO),
             Due::More => Ok(REST),
@@ -46,24 +52,16 @@ pub(crate) fn start(
     ])
 }
 
-struct Preparer {
+/// What may stop the exchange from taking orders: noticed, and told in the log.
+struct Weather {
     pools: [Arc<SegmentPool>; 2],
     gauges: Arc<Gauges>,
     watched: Arc<Watched>,
     watch: Watch,
 }
 
-impl Preparer {
-    fn look(&mut self) -> Result<(), Failure> {
-        for pool in &self.pools {
-            loop {
-                match pool.prepare() {
-                    Ok(Preparation::Prepared) => {}
-                    Ok(Preparation::Enough) | Err(Error::NoSpace { .. }) => break,
-                    Err(other) => return Err(other.into()),
-                }
-            }
-        }
+impl Weather {
+    fn look(&mut self) {
         self.watch.warn(&self.watched.fills);
         let is_low = |pool: &Arc<SegmentPool>| pool.is_low_on_space() && pool.free_segments() == 0;
         let low = self.pools.iter().any(is_low);
@@ -74,7 +72,15 @@ impl Preparer {
                 tracing::info!("the disk has room again: orders are taken");
             }
         }
-        Ok(())
+    }
+}
+
+/// Prepares a segment, if one is wanting; how long to rest then.
+fn prepare(pool: &SegmentPool) -> Result<Duration, Failure> {
+    match pool.prepare() {
+        Ok(Preparation::Prepared) => Ok(Duration::ZERO),
+        Ok(Preparation::Enough) | Err(Error::NoSpace { .. }) => Ok(LOOK_EVERY),
+        Err(other) => Err(other.into()),
     }
 }
 

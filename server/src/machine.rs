@@ -1,9 +1,12 @@
 //! Whether this machine is fit to run the exchange as it is configured: looked at before a start, nothing is changed.
 
+use crate::clock::SteadyClock;
 use crate::config::Config;
-use crate::priority;
+use crate::pipeline::PipelineConfig;
+use crate::recovery::lock_folder;
 use crate::server::gateway_config;
 use crate::wait::Layout;
+use crate::{lockout, priority};
 use rustix::fs::{StatVfsMountFlags, stat, statvfs};
 use rustix::process::{Resource, getrlimit};
 use std::fs::read_to_string;
@@ -15,7 +18,7 @@ use xq_protocol::{Genesis, JournalId};
 
 const MIB: u64 = 1 << 20;
 /// What the kernel should read ahead at most, KiB: it writes mapped files in pieces as large.
-const READ_AHEAD_KIB: u64 = 256;
+const READ_AHEAD_KIB: u64 = 128;
 /// Connections and files that an exchange may need.
 const FILES: u64 = 4_096;
 /// A certificate that ends earlier is warned of.
@@ -23,6 +26,9 @@ const CERTIFICATE_DAYS: i64 = 14;
 /// How long it is watched whether the hypervisor takes time away, and what share of it is too much, in 1/1000.
 const WATCHED: Duration = Duration::from_millis(500);
 const STOLEN_PERMILLE: u64 = 10;
+
+/// How long it is waited for who knows of the clock.
+const CLOCK_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is thought of something found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,13 +60,13 @@ fn finding(about: &'static str, verdict: Verdict, found: impl Into<String>) -> F
     }
 }
 
-/// Looks at everything; takes half a second.
+/// Looks at everything; takes half a second, or some more where nobody answers.
 pub fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = vec![
         certificate(config),
+        participants(config),
         door(config.listen()),
         cores(config),
-        real_time(config.threads.real_time_priority),
         memory(config),
         huge_pages(),
         files(),
@@ -68,6 +74,8 @@ pub fn findings(config: &Config) -> Vec<Finding> {
         stolen(),
     ];
     findings.extend(config.page().map(page));
+    findings.extend(real_time(config));
+    findings.push(folder(config));
     findings.extend(disk(config));
     findings
 }
@@ -92,6 +100,18 @@ fn certificate(config: &Config) -> Finding {
                 CERTIFICATE_DAYS.. => finding(ABOUT, Verdict::Good, found),
             }
         }
+    }
+}
+
+fn participants(config: &Config) -> Finding {
+    const ABOUT: &str = "participants";
+    match crate::opening::guests(&config.participants) {
+        Ok(guests) => finding(
+            ABOUT,
+            Verdict::Good,
+            format!("{} with readable certificates", guests.len()),
+        ),
+        Err(failure) => finding(ABOUT, Verdict::Bad, failure.to_string()),
     }
 }
 
@@ -127,6 +147,9 @@ fn page(listen: SocketAddr) -> Finding {
 }
 
 fn cores(config: &Config) -> Finding {
+    if let Err(failure) = PipelineConfig::of(config, SteadyClock::start(), Vec::new()).check() {
+        return finding("cores", Verdict::Bad, failure.to_string());
+    }
     let there = std::thread::available_parallelism().map_or(1, usize::from);
     let (layout, enough) = match config.layout() {
         Layout::Pinned => ("pinned", there >= Layout::PINNED_CORES),
@@ -142,7 +165,12 @@ fn cores(config: &Config) -> Finding {
     finding("cores", Verdict::Bad, found)
 }
 
-fn real_time(priority: u8) -> Finding {
+/// Whether this user may have the priority; pinned threads need none.
+fn real_time(config: &Config) -> Option<Finding> {
+    (config.layout() == Layout::Shared).then(|| priority_of(config.threads.real_time_priority))
+}
+
+fn priority_of(priority: u8) -> Finding {
     const ABOUT: &str = "real-time priority";
     if priority == 0 {
         return finding(
@@ -157,10 +185,15 @@ fn real_time(priority: u8) -> Finding {
     drop(end);
     let _ = thread.join();
     match raised {
-        Ok(()) => finding(ABOUT, Verdict::Good, format!("{priority} is allowed")),
+        Ok(()) => finding(
+            ABOUT,
+            Verdict::Good,
+            format!("{priority} is allowed to this user"),
+        ),
         Err(reason) => {
-            let found =
-                format!("{priority} is refused ({reason}): set LimitRTPRIO, or latency has longer tails");
+            let found = format!(
+                "{priority} is refused to this user ({reason}): set LimitRTPRIO, or latency has longer tails"
+            );
             finding(ABOUT, Verdict::Poor, found)
         }
     }
@@ -229,18 +262,23 @@ fn files() -> Finding {
 }
 
 fn clock() -> Finding {
-    let mut asked = std::process::Command::new("timedatectl");
-    let answer = asked
-        .args(["show", "--property=NTPSynchronized", "--value"])
-        .output();
-    match answer {
-        Ok(said) if said.stdout.starts_with(b"yes") => finding("clock", Verdict::Good, "it is synchronised"),
-        Ok(said) if said.stdout.starts_with(b"no") => finding(
+    let (says, said) = std::sync::mpsc::channel();
+    // It may wait long for somebody who is not there.
+    std::thread::spawn(move || {
+        let mut asked = std::process::Command::new("timedatectl");
+        let answer = asked
+            .args(["show", "--property=NTPSynchronized", "--value"])
+            .output();
+        says.send(answer.map(|answer| answer.stdout).unwrap_or_default())
+    });
+    match said.recv_timeout(CLOCK_ANSWERS_WITHIN).unwrap_or_default() {
+        said if said.starts_with(b"yes") => finding("clock", Verdict::Good, "it is synchronised"),
+        said if said.starts_with(b"no") => finding(
             "clock",
             Verdict::Bad,
             "`timedatectl` says that it is not synchronised",
         ),
-        Ok(_) | Err(_) => finding(
+        _ => finding(
             "clock",
             Verdict::Poor,
             "`timedatectl` does not say whether it is synchronised: see that somebody keeps it right",
@@ -271,7 +309,8 @@ fn stolen() -> Finding {
     let Some(((stolen, all), (stolen_now, all_now))) = before.zip(ticks()) else {
         return finding(ABOUT, Verdict::Poor, "/proc/stat cannot be read");
     };
-    let permille = (stolen_now - stolen) * 1_000 / (all_now - all).max(1);
+    // The kernel's counts may go back where a machine is moved.
+    let permille = stolen_now.saturating_sub(stolen) * 1_000 / all_now.saturating_sub(all).max(1);
     let found = format!(
         "took {}.{} % of half a second's time",
         permille / 10,
@@ -320,9 +359,32 @@ fn disk(config: &Config) -> Vec<Finding> {
             format!("{shown}: nothing can be written there: {e}"),
         ));
     }
-    findings.extend(queue_of(&folder).and_then(|queue| sectors(config, &queue)));
-    findings.extend(queue_of(&folder).and_then(|queue| read_ahead(&queue)));
+    let queue = queue_of(&folder);
+    let queue = queue.as_deref();
+    findings.push(queue.and_then(|queue| sectors(config, queue)).unwrap_or_else(|| {
+        let unknown =
+            "it cannot be told how large they are: `journal.block_bytes` must not be less (lsblk -o PHY-SEC)";
+        finding("sectors", Verdict::Poor, unknown)
+    }));
+    findings.extend(queue.and_then(read_ahead));
     findings
+}
+
+/// The folder of the journals: nobody is at work there, and nothing keeps the exchange from serving.
+fn folder(config: &Config) -> Finding {
+    const ABOUT: &str = "journals";
+    let folder = &config.journal.folder;
+    if !folder.exists() {
+        return finding(
+            ABOUT,
+            Verdict::Good,
+            format!("{} is to be made", folder.display()),
+        );
+    }
+    match lock_folder(folder).and_then(|storage| lockout::check(&storage)) {
+        Ok(()) => finding(ABOUT, Verdict::Good, format!("{} is free", folder.display())),
+        Err(failure) => finding(ABOUT, Verdict::Bad, failure.to_string()),
+    }
 }
 
 fn room(config: &Config, folder: &Path, free_mib: u64) -> Finding {

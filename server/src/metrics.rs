@@ -176,12 +176,12 @@ impl Readings {
     fn engine(&self, to: &mut Writer<'_>) -> fmt::Result {
         let described = (
             "xq_ring_seconds",
-            "From a command's coming until the matcher takes it; the first command of one look in eight.",
+            "From a command's coming until the matcher takes it; the oldest command of one look in eight.",
         );
         to.durations(described, &self.watched.ring)?;
         let described = (
             "xq_match_seconds",
-            "How long a batch of commands took to be matched; one look in eight.",
+            "How long a batch of commands took to be matched, waits for the publisher included; one look in eight.",
         );
         to.durations(described, &self.watched.batches)?;
         let fills = self.watched.fills.load();

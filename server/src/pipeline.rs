@@ -146,6 +146,7 @@ impl Pipeline {
             waiter: waiter(&at_matcher),
             halt: Arc::clone(&at_matcher.halt),
             clock: config.clock,
+            started: config.clock.now(),
             watched: Arc::clone(&watched),
             looks: 0,
         };
@@ -344,7 +345,12 @@ fn start_stage<T: Send + 'static>(
     if let Some(priority) = place.priority
         && let Err(reason) = priority::raise(&thread, priority)
     {
-        tracing::info!(thread = place.name, reason, "no real-time priority");
+        tracing::warn!(
+            thread = place.name,
+            priority,
+            reason,
+            "no real-time priority: the limit is RLIMIT_RTPRIO"
+        );
     }
     let (halt, waker) = (place.halt, place.waker);
     Ok(Stage { halt, waker, thread })

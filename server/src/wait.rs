@@ -60,6 +60,17 @@ impl Waker {
     }
 }
 
+#[cfg(test)]
+impl Waker {
+    /// As a thread says before it sleeps.
+    pub(crate) fn lie_down(&self) {
+        self.bed.asleep.store(true, Ordering::Relaxed);
+    }
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.bed.asleep.load(Ordering::Relaxed)
+    }
+}
+
 /// One thread's waiting: [`Waiter::idle`] after each look that found nothing, [`Waiter::busy`] after one that did.
 #[derive(Debug)]
 pub struct Waiter {

@@ -103,7 +103,8 @@ fn a_check_names_what_keeps_the_exchange_from_starting() {
     let config = format!(
         "[server]\nlisten = \"{listen}\"\n[journal]\nblock_bytes = 512\n[threads]\nlayout = \"shared\"\n\
          [exchange]\norders_max = 33554432\nbalances_max = 67108864\nlevel_pages_max = 4194304\n\
-         sessions_max = 65536\naccounts_max = 16777216\n"
+         sessions_max = 65536\naccounts_max = 16777216\n\
+         [[participants]]\nnumber = 1\nrole = \"operator\"\ncertificates = [\"keys/nobody.pem\"]\n"
     );
     std::fs::write(folder.path().join("xq.toml"), config).expect("a file can be written");
     let (code, checked, said) = run(folder.path(), &["check", "--config", "xq.toml"]);
@@ -115,8 +116,20 @@ fn a_check_names_what_keeps_the_exchange_from_starting() {
         door.starts_with("BAD") && door.contains(&listen.to_string()),
         "{door}"
     );
+    let memory = line_of(&checked, "memory");
+    // 32 million orders and 4 million pages take more than 10,000 MiB.
+    let mib_taken = memory
+        .split("take ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    assert!(mib_taken.is_some_and(|mib| mib.len() > 4), "{memory}");
+    let participants = line_of(&checked, "participants");
     assert!(
-        line_of(&checked, "memory").contains("full tables take"),
+        participants.starts_with("BAD") && participants.contains("keys/nobody.pem"),
+        "{participants}"
+    );
+    assert!(
+        line_of(&checked, "journals").contains("is to be made"),
         "{checked}"
     );
     assert!(said.contains("not fit to start"), "{said}");
@@ -142,8 +155,8 @@ fn sizes_beyond_the_bounds_are_refused_and_others_told() {
         &["size", "--series", "10", "--orders", "1000", "--rate", "100"],
     );
     assert_eq!(code, Some(0));
-    // A batch of one command takes a block: 100 × 86,400 × 4,096 bytes.
-    assert!(told.contains("commands         32.96 GiB"), "{told}");
+    // A batch of one command takes a block, and ten are ticks: 110 × 86,400 × 4,096 bytes.
+    assert!(told.contains("commands         36.25 GiB"), "{told}");
     assert!(
         told.contains("series_max = 10\n") && told.contains("orders_max = 1000\n"),
         "{told}"

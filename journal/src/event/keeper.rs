@@ -184,15 +184,16 @@ pub enum Due {
 
 impl EventKeeper {
     pub(crate) fn new(pool: Arc<SegmentPool>, position: Arc<EventPosition>, live: Arc<LiveSegments>) -> Self {
-        // What lies before was synced when the journal was opened.
+        // What recovery made again is written, too: only what was synced when the journal was opened need not be.
+        let synced = live.synced.load(Ordering::Acquire) / BLOCK * BLOCK;
+        live.begun.fetch_max(synced, Ordering::AcqRel);
         let block = position.load() / BLOCK * BLOCK;
-        live.begun.fetch_max(block, Ordering::AcqRel);
         Self {
             pool,
             position,
             live,
             populated: block,
-            left: block,
+            left: synced,
         }
     }
 
@@ -205,7 +206,11 @@ impl EventKeeper {
     /// # Errors
     /// [`Error::Io`] of a sync, or of preparing: fatal.
     pub fn keep(&mut self) -> Result<(), Error> {
-        while self.run_ahead() != Due::Nothing {}
+        for _ in 0..AHEAD / PIECE {
+            if self.run_ahead() == Due::Nothing {
+                break;
+            }
+        }
         match self.pool.prepare() {
             Ok(_) | Err(Error::NoSpace { .. }) => {}
             Err(other) => return Err(other),
@@ -251,11 +256,15 @@ impl EventKeeper {
     /// # Errors
     /// [`Error::Io`]: fatal.
     pub fn sync(&self) -> Result<(), Error> {
-        let begun = self.begun();
+        let (position, begun) = (self.position.load(), self.begun());
         if begun > self.synced() {
             return self.live.sync_to(begun);
         }
-        self.live.sync_to(self.position.load() / wide(PAGE) * wide(PAGE))
+        // A whole block that has not begun to be written is waited for: all of it at once would keep commits waiting.
+        if position / BLOCK * BLOCK <= begun {
+            self.live.sync_to(position / wide(PAGE) * wide(PAGE))?;
+        }
+        Ok(())
     }
 
     /// Position up to which pages have begun to be written.
@@ -267,5 +276,67 @@ impl EventKeeper {
     #[must_use]
     pub fn synced(&self) -> u64 {
         self.live.synced.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Kind;
+    use crate::storage::Access;
+    use crate::{SegmentNumber, SimulatedDisk};
+
+    const SEGMENT: u64 = 16 << 20;
+
+    /// A keeper beside a writer who has come so far in the first segment.
+    fn keeper(position: u64) -> EventKeeper {
+        let storage = SimulatedDisk::new(SEGMENT, 1).storage();
+        let file = storage.create("events", Access::Mapped).expect("an empty disk");
+        file.reserve(SEGMENT).expect("room");
+        let live = LiveSegments::default();
+        live.push(Live {
+            name: "events".to_owned(),
+            map: Arc::new(file.map().expect("it is mapped")),
+            file: file.into(),
+            base: 0,
+        });
+        let written = EventPosition::default();
+        written.store(position);
+        let pool = SegmentPool::new(storage, Kind::Event, SEGMENT, 1, SegmentNumber::FIRST);
+        EventKeeper::new(Arc::new(pool), Arc::new(written), Arc::new(live))
+    }
+
+    #[test]
+    fn a_sync_covers_only_what_has_begun_to_be_written() {
+        let mut keeper = keeper(5 * BLOCK + 100);
+        keeper.sync().expect("it syncs");
+        assert_eq!(keeper.synced(), 0, "whole blocks wait to be begun");
+        for pieces in 1..=3 {
+            assert_ne!(keeper.run_ahead(), Due::Nothing);
+            keeper.sync().expect("it syncs");
+            assert_eq!(keeper.synced(), pieces * PIECE);
+        }
+        while keeper.run_ahead() != Due::Nothing {}
+        keeper.sync().expect("it syncs");
+        assert_eq!(keeper.synced(), 5 * BLOCK);
+    }
+
+    #[test]
+    fn a_slow_writer_is_synced_page_by_page() {
+        let mut keeper = keeper(wide(PAGE) * 3 + 100);
+        while keeper.run_ahead() != Due::Nothing {}
+        keeper.sync().expect("it syncs");
+        assert_eq!(keeper.synced(), wide(PAGE) * 3);
+    }
+
+    #[test]
+    fn who_has_fallen_behind_does_not_rest() {
+        let mut behind = keeper(5 * BLOCK);
+        assert_eq!(behind.run_ahead(), Due::Overdue);
+        let mut rounds = 0;
+        while behind.run_ahead() != Due::Nothing {
+            rounds += 1;
+        }
+        assert!(rounds >= 5 * BLOCK / PIECE - 2, "{rounds}");
     }
 }

@@ -93,15 +93,18 @@ impl Size {
 
     fn tell_disk(&self, config: &Config) -> Result<(), Ended> {
         let (seconds, idle) = (self.hours * 3_600, (24 - self.hours) * 3_600);
+        let tick_rate = 1_000_u64.div_ceil(config.threads.tick_interval_ms);
         let command = u64::try_from(HEADER_LEN + size_of::<PlaceOrder>()).expect("small");
         let block = u64::try_from(config.journal.block_bytes).unwrap_or(u64::MAX);
-        let commits = self.rate.min(COMMITS_A_SECOND);
-        let batch = BATCH_HEADER + command * self.rate.div_ceil(commits);
+        // Ticks are commands, too, and come all day long.
+        let rate = self.rate + tick_rate;
+        let commits = rate.min(COMMITS_A_SECOND);
+        let batch = BATCH_HEADER + command * rate.div_ceil(commits);
         // A batch takes whole blocks: half of one is left over on average, and most of one by a batch of one command.
         let batch = block.max(batch + block / 2);
-        let ticks = idle * 1_000 / config.threads.tick_interval_ms;
+        let ticks = idle * tick_rate;
         let commands = commits * seconds * batch + ticks * block;
-        let events = self.rate * seconds * EVENT_BYTES + ticks * EVENT_BYTES;
+        let events = rate * seconds * EVENT_BYTES + ticks * EVENT_BYTES;
         say::line(format_args!(
             "disk a day, at {} commands/s for {} h",
             HumanCount(self.rate),
@@ -115,7 +118,7 @@ impl Size {
             "  events         {:>11}, at {EVENT_BYTES} bytes a command",
             HumanBytes(events).to_string()
         ))?;
-        let executed = (self.rate * seconds).div_ceil(RECOVERED_A_SECOND);
+        let executed = (rate * seconds + ticks).div_ceil(RECOVERED_A_SECOND);
         let read = (commands + events).div_ceil(READ_A_SECOND);
         say::line(format_args!(
             "recovery of such a day: about {}, at {} commands/s on two cores and {} read a second",
