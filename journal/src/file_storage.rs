@@ -4,12 +4,18 @@ use crate::bytes::{narrow, wide};
 use crate::memory::Map;
 use crate::storage::{Access, Storage, StorageFile};
 use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock};
+use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a lock is waited for: a process holds it until it has wholly ended, and one that it was starting until that
+/// is executed.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A folder on a real file system.
 #[derive(Debug)]
@@ -20,14 +26,21 @@ pub struct FileStorage {
 }
 
 impl FileStorage {
-    /// Opens the folder of a journal to write it, making it when it is not there, and locks it until dropped.
+    /// Opens the folder of a journal to write it, making it when it is not there, and locks it until dropped. A lock that
+    /// somebody holds is waited for, for half a second.
     ///
     /// # Errors
     /// `WouldBlock` when another process holds the lock; else those of the file system.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let storage = Self::open_to_read(folder)?;
-        flock(&storage.handle, FlockOperation::NonBlockingLockExclusive)?;
+        let begun = Instant::now();
+        while let Err(refused) = flock(&storage.handle, FlockOperation::NonBlockingLockExclusive) {
+            if refused != Errno::WOULDBLOCK || begun.elapsed() > LOCK_PATIENCE {
+                return Err(refused.into());
+            }
+            std::thread::sleep(LOCK_PATIENCE / 50);
+        }
         Ok(storage)
     }
 

@@ -28,6 +28,7 @@ mod ring;
 mod server;
 mod source;
 mod timer;
+mod top;
 mod wait;
 
 pub use clock::{ClockLeap, LEAP_MAX, SteadyClock, wall_now};

@@ -97,6 +97,38 @@ async fn the_page_tells_alive_ready_and_what_is_counted() {
     assert!(text.contains("durable: no"), "{text}");
 }
 
+#[test]
+fn the_view_is_lines_of_text_too_and_names_a_page_that_is_not_there() {
+    let page = Page::open(any_port(), Duration::from_millis(100)).expect("a free port");
+    let venue = Venue::start();
+    page.show(venue.server.readings());
+    let top = |address: SocketAddr| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xq"));
+        let address = address.to_string();
+        let output = command
+            .args(["top", "--once", "--every-ms", "300", "--address", &address])
+            .output();
+        output.expect("`xq` runs")
+    };
+    let shown = top(page.address());
+    let text = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.status.success(), "{shown:?}");
+    let durable = text.lines().find(|line| line.starts_with("made durable"));
+    assert!(
+        durable.is_some_and(|line| !line.contains(" 0/s")),
+        "ticks are commands: {text}"
+    );
+    assert!(text.contains("orders                   0 of 4096 rows"), "{text}");
+    venue.server.stop().expect("it stops");
+    let nobody = free_port();
+    let refused = top(nobody);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        said.contains(&nobody.to_string()) && !refused.status.success(),
+        "{said}"
+    );
+}
+
 /// Whoever connects and says nothing has little time, and keeps nobody from asking for longer.
 #[test]
 fn idle_connections_do_not_shut_the_page() {

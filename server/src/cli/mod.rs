@@ -15,6 +15,7 @@ mod say;
 mod serve;
 mod signals;
 mod size;
+mod top;
 mod verify;
 
 use crate::exit::{Exit, Failure};
@@ -40,6 +41,8 @@ enum Task {
     Check(check::Check),
     /// Tells what an exchange of a certain size needs: memory, disk a day, time to recover.
     Size(size::Size),
+    /// Shows what the running exchange counts, as a live view.
+    Top(top::Top),
     /// Makes trial keys: an authority, the server's certificate, participants' certificates.
     Keys(keys::Keys),
     /// Says any command to the running exchange, in the scenarios' notation.
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         Task::Config(task) => task.run(),
         Task::Check(task) => task.run(),
         Task::Size(task) => task.run(),
+        Task::Top(task) => task.run(),
         Task::Keys(task) => task.run(),
         Task::Admin(task) => task.run(),
         Task::Order(task) => task.run(),

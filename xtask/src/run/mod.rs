@@ -74,7 +74,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     print!("{}", lines(&binary, running.pid()));
     match page {
         Some(page) => println!(
-            "  curl -s http://{page}/metrics    # what it counts; /readyz says whether it is ready\n"
+            "  {} top --config xq.toml         # what it counts, live; also http://{page}/metrics and /readyz\n",
+            typed(&binary)
         ),
         None => println!(),
     }
