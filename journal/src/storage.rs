@@ -97,7 +97,7 @@ pub trait StorageFile: Send + Sync + Debug {
     /// Those of the file system; fatal like those of [`StorageFile::sync`].
     fn sync_map(&self, map: &Map, range: std::ops::Range<usize>) -> io::Result<()>;
 
-    /// Begins to write a range of the file, whole pages that whoever maps it has left, to the disk and does not wait, so that a later sync finds little to do. A hint: nothing is durable by it, and what goes wrong is told
-    /// by that sync.
+    /// Begins to write a range of the file, whole pages that whoever maps it has left, to the disk and does not wait, so
+    /// that a later sync finds little to do. A hint: nothing is durable by it, and what goes wrong is told by that sync.
     fn begin_writing(&self, range: std::ops::Range<usize>);
 }

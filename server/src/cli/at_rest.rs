@@ -43,10 +43,9 @@ pub(super) struct AtRest {
 
 impl Folder {
     pub(super) fn open(&self, beside: Beside) -> Result<AtRest, Ended> {
-        let folder = match (&self.data, &self.config) {
-            (Some(folder), _) => folder.clone(),
-            (None, Some(config)) => Config::from_file(config)?.journal.folder,
-            (None, None) => Config::defaults().journal.folder,
+        let folder = match &self.data {
+            Some(folder) => folder.clone(),
+            None => Config::of_file(self.config.as_deref())?.journal.folder,
         };
         AtRest::open(&folder, beside)
     }

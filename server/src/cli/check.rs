@@ -17,10 +17,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> Result<(), Ended> {
-        let config = match &self.config {
-            Some(path) => Config::from_file(path)?,
-            None => Config::defaults(),
-        };
+        let config = Config::of_file(self.config.as_deref())?;
         let findings = findings(&config);
         for finding in &findings {
             let verdict = match finding.verdict {

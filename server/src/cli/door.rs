@@ -82,10 +82,7 @@ impl Door {
 
     /// The exchange's configuration.
     fn exchange(&self) -> Result<Config, Ended> {
-        Ok(match &self.config {
-            Some(path) => Config::from_file(path)?,
-            None => Config::defaults(),
-        })
+        Ok(Config::of_file(self.config.as_deref())?)
     }
 
     fn client_config(&self) -> Result<xq_client::Config, Ended> {

@@ -23,10 +23,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn run(self) -> Result<(), Ended> {
-        let config = match &self.config {
-            Some(path) => Config::from_file(path)?,
-            None => Config::defaults(),
-        };
+        let config = Config::of_file(self.config.as_deref())?;
         let address = config.listen().ip();
         refuse_off_loopback(address)?;
         if let Some(name) = self.names.iter().find(|name| !is_plain(name)) {

@@ -26,10 +26,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> Result<(), Ended> {
-        let config = match &self.config {
-            Some(path) => Config::from_file(path)?,
-            None => Config::defaults(),
-        };
+        let config = Config::of_file(self.config.as_deref())?;
         start_log(&config.log.level);
         let leap = if self.accept_clock_leap {
             ClockLeap::Accept

@@ -63,10 +63,7 @@ impl Top {
         if let Some(address) = self.address {
             return Ok(address);
         }
-        let config = match &self.config {
-            Some(path) => Config::from_file(path)?,
-            None => Config::defaults(),
-        };
+        let config = Config::of_file(self.config.as_deref())?;
         let off = "`metrics.listen` is empty: the exchange has no operations page";
         config
             .page()

@@ -194,6 +194,14 @@ impl Config {
         })
     }
 
+    /// What a file says over the defaults; the defaults alone without one.
+    ///
+    /// # Errors
+    /// As [`Config::from_file`].
+    pub fn of_file(path: Option<&Path>) -> Result<Config, Failure> {
+        path.map_or_else(|| Ok(Config::defaults()), Config::from_file)
+    }
+
     /// A text over the defaults.
     ///
     /// # Errors
