@@ -2,49 +2,55 @@
 
 use crate::events::Events;
 use crate::exchange::{Speaker, Venue};
-use crate::floor::{Arrival, Floor, Indexed, need_at_rest};
+use crate::floor::{Arrival, Floor, Indexed};
 use crate::jobs::{Job, Scope};
 use crate::ledger::Spot;
 use crate::matching::{Meets, Rests, meets};
-use crate::order::{Details, Order, Slot, order_id};
+use crate::order::{Details, Marks, Order, Slot, order_id};
 use crate::party::Rates;
 use crate::place::{admit_bounds, admit_limits, admit_terms, buy_hold, shortage};
 use crate::refusal::{Refusal, beyond};
+use crate::series::Watch;
 use xq_protocol::{
     AccountId, Amount, CancelOrder, CancelReason, ClOrdId, Count, Currency, Execution, Fee, JobKind,
-    MassCancel, MassCanceled, OrderId, OrderReduced, OrderReplaced, Ppm, Price, Progress, Qty, RejectReason,
-    ReplaceOrder, Reserved, SeriesId, SessionId, Side,
+    MassCancel, MassCanceled, OrderId, OrderReplaced, Price, Progress, Qty, RejectReason, ReplaceOrder,
+    Reserved, SeriesId, SessionId, Side, Standing,
 };
 
 /// What admission found out about a replacement.
-struct Replacement {
-    slot: Slot,
-    limit: Price,
-    rung: u32,
-    leaves: Qty,
+pub(crate) struct Replacement {
+    pub slot: Slot,
+    pub limit: Price,
+    pub rung: u32,
+    pub leaves: Qty,
     /// What it must hold from here on.
-    hold: Amount,
+    pub hold: Amount,
     /// The account's open notional from here on, should it rest at once.
-    open_notional: Amount,
-    rates: Rates,
-    place: Place,
+    pub open_notional: Amount,
+    pub rates: Rates,
+    pub place: Place,
 }
 
 /// Where a replaced order goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// It keeps its place in time.
     Kept,
     /// To the end of a queue, at a price that reaches nothing.
     Moved,
-    /// It meets the book as if it were new.
+    /// It meets the book as if it were new; one that waits for its stop waits on.
     Arrives,
 }
 
 impl Venue {
     /// The slot of an order that the account names by either id.
     #[inline(always)]
-    fn named(&self, account: AccountId, order: OrderId, cl_ord_id: ClOrdId) -> Result<Slot, RejectReason> {
+    pub(crate) fn named(
+        &self,
+        account: AccountId,
+        order: OrderId,
+        cl_ord_id: ClOrdId,
+    ) -> Result<Slot, RejectReason> {
         let orders = &self.floor.orders;
         if order.is_zero() {
             return self
@@ -83,61 +89,8 @@ impl Venue {
                 series.lot.0.into(),
             ));
         }
-        self.reduce(slot, c.reduce_qty, events);
+        self.floor.reduce(series, slot, c.reduce_qty, events);
         Ok(())
-    }
-
-    /// Takes some of an order's quantity; it keeps its place.
-    fn reduce(&mut self, slot: Slot, qty: Qty, events: &mut Events) {
-        let leaves = Qty(self.floor.orders.node(slot).leaves.0 - qty.0);
-        let released = self.lower(slot, leaves);
-        let details = self.floor.orders.details_mut(slot);
-        details.total = Qty(details.total.0 - qty.0);
-        let session = SessionId(details.session);
-        let node = self.floor.orders.node(slot);
-        events.emit(&OrderReduced {
-            order: self.floor.orders.id(slot),
-            account: AccountId(node.account),
-            series: SeriesId(node.series),
-            released,
-            qty,
-            leaves,
-            session,
-            currency: self.series.known(node.series).currency,
-            side: node.side,
-            reserved: Reserved::ZERO,
-        });
-    }
-
-    /// Lowers what is open of an order and gives back what it needs no more.
-    fn lower(&mut self, slot: Slot, leaves: Qty) -> Amount {
-        let node = self.floor.orders.node_mut(slot);
-        assert!(!leaves.is_zero() && leaves < node.leaves);
-        let series = self.series.known(node.series);
-        let limit = series.price(node.rung);
-        let need = need_at_rest(
-            node.side,
-            limit,
-            leaves,
-            node.rested_notional,
-            Ppm(node.maker_ppm),
-        );
-        let released = node.held.checked_sub(need).expect("less open needs no more");
-        let gone = limit
-            .times(Qty(node.leaves.0 - leaves.0))
-            .expect("part of the order's amount");
-        node.held = need;
-        node.leaves = leaves;
-        let (row, account) = (node.hold_row, AccountId(node.account));
-        self.floor
-            .ledger
-            .transfer(Spot::Held(row), Spot::Available(row), released);
-        let account = self.floor.parties.open_account(account);
-        account.open_notional = account
-            .open_notional
-            .checked_sub(gone)
-            .expect("it was counted when it came to rest");
-        released
     }
 
     /// Replaces an order's quantity, price or client's id.
@@ -151,7 +104,7 @@ impl Venue {
         // By reference: a plan that is moved out of its result is copied twice.
         match &self.admit_replace(speaker, c) {
             Ok(plan) => self.replace(c, plan, events),
-            Err(refusal) => return Err(*refusal),
+            Err(refusal) => return self.replace_repriced(speaker, c, *refusal, events),
         }
         Ok(())
     }
@@ -161,6 +114,9 @@ impl Venue {
         let account = self.acting(speaker, c.account)?;
         let slot = self.named(c.account, c.order, c.orig_cl_ord_id)?;
         let (node, details) = self.floor.orders.both(slot);
+        if node.marks.has(Marks::WAITS) {
+            return self.admit_replace_waiting(speaker, c, slot);
+        }
         let series = self.series.known(node.series);
         self.admit_party(speaker, account, series)?;
         self.admit_market(series)?;
@@ -177,7 +133,7 @@ impl Venue {
         if self.floor.doom(slot).is_some() {
             return Err(RejectReason::TooLate.into());
         }
-        if details.execution == Execution::PostOnly && self.floor.would_take(series, node.side, rung) {
+        if details.execution != Execution::Any && self.floor.would_take(series, node.side, rung) {
             return Err(RejectReason::WouldTake.into());
         }
         let filled = details.total.0 - node.leaves.0;
@@ -199,10 +155,8 @@ impl Venue {
             place: Place::Kept,
         };
         if rung == node.rung && leaves <= node.leaves {
-            if leaves == node.leaves && !renamed {
-                return Err(RejectReason::ReplaceInvalid.into());
-            }
-            return Ok(kept);
+            let changes = leaves < node.leaves || renamed;
+            return changes.then_some(kept).ok_or(RejectReason::ReplaceInvalid.into());
         }
         if !self.floor.levels.has_room() {
             return Err(RejectReason::Capacity.into());
@@ -248,7 +202,8 @@ impl Venue {
                 self.tell_replaced(plan, (Amount::ZERO, Amount::ZERO), events)
             }
             Place::Kept => {
-                let released = self.lower(slot, plan.leaves);
+                let series = self.series.known(self.floor.orders.node(slot).series);
+                let released = self.floor.lower(series, slot, plan.leaves);
                 self.tell_replaced(plan, (Amount::ZERO, released), events);
             }
             Place::Arrives => self.arrive_again(plan, events),
@@ -257,7 +212,7 @@ impl Venue {
 
     /// Lets the ledger hold what the order needs from here on; tells what more and what less.
     #[inline(always)]
-    fn hold_anew(&mut self, plan: &Replacement) -> (Amount, Amount) {
+    pub(crate) fn hold_anew(&mut self, plan: &Replacement) -> (Amount, Amount) {
         let node = self.floor.orders.node_mut(plan.slot);
         let (row, before) = (node.hold_row, node.held);
         node.held = plan.hold;
@@ -283,12 +238,16 @@ impl Venue {
             orders,
             levels,
             parties,
+            terms,
             ..
         } = &mut self.floor;
         let (node, details) = orders.both_mut(plan.slot);
         node.leaves = plan.leaves;
         node.rested_notional = Amount::ZERO;
         node.maker_ppm = plan.rates.maker.0;
+        if node.marks.has(Marks::ICEBERG) {
+            terms.get_mut(details.terms).show(plan.leaves);
+        }
         parties.open_account(AccountId(node.account)).open_notional = plan.open_notional;
         let series = self.series.known_mut(node.series);
         events.emit(&replaced(plan, (node, details), series.currency, moved));
@@ -296,16 +255,26 @@ impl Venue {
         levels.relocate(ladder, orders, plan.slot, plan.rung);
     }
 
-    fn tell_replaced(&self, plan: &Replacement, moved: (Amount, Amount), events: &mut Events) {
+    pub(crate) fn tell_replaced(&self, plan: &Replacement, moved: (Amount, Amount), events: &mut Events) {
         let (node, details) = self.floor.orders.both(plan.slot);
         let currency = self.series.known(node.series).currency;
-        events.emit(&replaced(plan, (node, details), currency, moved));
+        let standing = match node.marks.has(Marks::WAITS) {
+            true => Standing::Waiting,
+            false => Standing::Book,
+        };
+        events.emit(&OrderReplaced {
+            standing,
+            ..replaced(plan, (node, details), currency, moved)
+        });
     }
 
     /// Takes the order out of its place, holds what it needs now, and lets it meet the book as if it were new.
     #[inline(never)]
     fn arrive_again(&mut self, plan: &Replacement, events: &mut Events) {
         let slot = plan.slot;
+        if self.floor.orders.node(slot).marks.has(Marks::WAITS) {
+            return self.wait_on(plan, events);
+        }
         let moved = self.hold_anew(plan);
         let node = *self.floor.orders.node(slot);
         self.floor.unlink(self.series.known_mut(node.series), slot);
@@ -330,6 +299,9 @@ impl Venue {
             indexed: Indexed::Yes,
         };
         self.floor.arrive(series, &mut arrival, Rests::Yes, events);
+        if series.watch == Watch::On {
+            self.after_trades(SeriesId(node.series), events);
+        }
     }
 
     /// Cancels many orders: as many as one command may now, the others at the next ticks.
@@ -406,6 +378,6 @@ fn replaced(
         session: SessionId(details.session),
         currency,
         side: node.side,
-        reserved: Reserved::ZERO,
+        standing: Standing::Book,
     }
 }

@@ -1,13 +1,13 @@
 //! Looking at the state: read-only views for tools and tests, and the laws as one check.
 
 use crate::exchange::{Exchange, Venue};
-use crate::floor::need_at_rest;
 use crate::ledger::Balance;
-use crate::order::Slot;
+use crate::levels::Ladder;
+use crate::order::{Marks, Slot};
 use crate::series::Series;
 use std::collections::BTreeMap;
 use xq_protocol::{
-    AccountId, Amount, AssetId, Bucket, ClOrdId, OrderId, Phase, Place, Ppm, Price, Qty, SeriesId, Side,
+    AccountId, Amount, AssetId, Bucket, ClOrdId, OrderId, Phase, Place, Price, Qty, SeriesId, Side,
 };
 
 /// An order that rests, as its book has it.
@@ -21,8 +21,10 @@ pub struct RestingOrder {
     pub cl_ord_id: ClOrdId,
     /// Its price.
     pub price: Price,
-    /// What is open of it.
+    /// What is open of it, hidden quantity included.
     pub leaves: Qty,
+    /// What is shown of it.
+    pub shown: Qty,
 }
 
 impl Exchange {
@@ -68,15 +70,15 @@ impl Exchange {
             .collect()
     }
 
-    /// Prices of a side with the quantity open at each, best first, at most `max`.
+    /// Prices of a side with the quantity shown at each, best first, at most `max`.
     pub fn depth(&self, series: SeriesId, side: Side, max: usize) -> Vec<(Price, Amount)> {
         let mut levels: Vec<(Price, Amount)> = Vec::new();
         for order in self.queue(series, side, usize::MAX) {
             let full = levels.len() == max;
             match levels.last_mut() {
-                Some((price, open)) if *price == order.price => open.0 += u64::from(order.leaves.0),
+                Some((price, open)) if *price == order.price => open.0 += u64::from(order.shown.0),
                 Some(_) | None if full => break,
-                Some(_) | None => levels.push((order.price, order.leaves.into())),
+                Some(_) | None => levels.push((order.price, order.shown.into())),
             }
         }
         levels
@@ -101,7 +103,10 @@ impl Exchange {
 
 impl Venue {
     fn slots<'a>(&'a self, series: &'a Series, side: Side) -> impl Iterator<Item = Slot> + 'a {
-        let ladder = series.ladder(side);
+        self.walk(series.ladder(side))
+    }
+
+    fn walk<'a>(&'a self, ladder: &'a Ladder) -> impl Iterator<Item = Slot> + 'a {
         let levels = &self.floor.levels;
         std::iter::successors(levels.front(ladder), |slot| {
             levels.after(ladder, &self.floor.orders, *slot)
@@ -116,6 +121,7 @@ impl Venue {
             cl_ord_id: self.floor.orders.details(slot).cl_ord_id,
             price: series.price(node.rung),
             leaves: node.leaves,
+            shown: self.floor.shown(slot),
         }
     }
 
@@ -152,36 +158,26 @@ impl Venue {
         let mut orders = 0;
         for (id, series) in self.series.iter() {
             self.check_book(id, series);
-            for slot in [Side::Buy, Side::Sell]
+            let sides = [Side::Buy, Side::Sell];
+            let resting = sides.into_iter().flat_map(|side| self.slots(series, side));
+            let waiting = sides
                 .into_iter()
-                .flat_map(|side| self.slots(series, side))
-            {
+                .flat_map(|side| self.walk(series.stops.ladder(side)));
+            let waiting: Vec<Slot> = waiting.collect();
+            assert!(
+                waiting.len() == crate::order::index(series.stops.waiting),
+                "series {id}: waiting orders are counted"
+            );
+            for slot in resting.chain(waiting) {
                 orders += 1;
+                self.check_order(id, series, slot);
                 let node = self.floor.orders.node(slot);
-                let limit = series.price(node.rung);
-                let need = need_at_rest(
-                    node.side,
-                    limit,
-                    node.leaves,
-                    node.rested_notional,
-                    Ppm(node.maker_ppm),
-                );
-                assert!(
-                    node.held == need && node.series == id.0,
-                    "order {} holds what it needs",
-                    slot
-                );
                 let row = self.floor.ledger.row(node.hold_row);
-                assert!(row.account.0 == node.account);
-                *held.entry((row.account, row.asset)).or_default() += need.0;
+                *held.entry((row.account, row.asset)).or_default() += node.held.0;
                 let counts = found.entry(row.account).or_default();
+                let limit = series.price(self.floor.limit_rung(slot));
                 counts.0 += 1;
                 counts.1 += limit.times(node.leaves).expect("an order's amount fits").0;
-                let cl_ord_id = self.floor.orders.details(slot).cl_ord_id;
-                assert!(
-                    self.floor.find_cl_ord_id(row.account, cl_ord_id) == Some(slot),
-                    "its client finds it"
-                );
             }
         }
         assert!(orders == self.floor.orders.live(), "no order is lost");
@@ -206,6 +202,30 @@ impl Venue {
                 "account {id}'s orders are counted"
             );
         }
+    }
+
+    fn check_order(&self, id: SeriesId, series: &Series, slot: Slot) {
+        let (node, details) = self.floor.orders.both(slot);
+        let limit = series.price(self.floor.limit_rung(slot));
+        let need = match node.marks.has(Marks::WAITS) {
+            true => self.floor.need_waiting(limit, slot, node.leaves),
+            false => self.floor.need_resting(limit, slot, node.leaves),
+        };
+        assert!(
+            node.held == need && node.series == id.0,
+            "order {slot} holds what it needs"
+        );
+        let shown = self.floor.shown(slot);
+        assert!(
+            !shown.is_zero() && shown <= node.leaves,
+            "order {slot} shows a part of what is open"
+        );
+        let row = self.floor.ledger.row(node.hold_row);
+        assert!(row.account.0 == node.account);
+        assert!(
+            self.floor.find_cl_ord_id(row.account, details.cl_ord_id) == Some(slot),
+            "its client finds it"
+        );
     }
 
     fn check_book(&self, id: SeriesId, series: &Series) {

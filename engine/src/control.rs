@@ -105,6 +105,7 @@ impl Venue {
         self.end_grace();
         let mut pieces = PIECES_MAX;
         self.work_on_jobs(&mut pieces, events);
+        self.go_on_with_stops(events);
         self.sweep_expired(pieces, events);
         if !self.reopen_at.is_zero() && now >= self.reopen_at {
             self.reopen_at = Nanos::ZERO;
@@ -223,14 +224,21 @@ impl Venue {
         job.canceled += 1;
     }
 
-    /// Cancels the best order of a series that is killed, the buy side first.
+    /// Cancels the best order of a series that is killed, the buy side first, then those that wait for their stop.
     fn cancel_best(&mut self, job: &mut Job, events: &mut Events) {
         let Scope::Series(id) = job.scope else {
             unreachable!("only a series has a book to walk")
         };
         let series = self.series.known_mut(id.0);
         let levels = &self.floor.levels;
-        match levels.front(&series.bids).or_else(|| levels.front(&series.asks)) {
+        let books = [
+            &series.bids,
+            &series.asks,
+            series.stops.ladder(Side::Buy),
+            series.stops.ladder(Side::Sell),
+        ];
+        let best = books.into_iter().find_map(|book| levels.front(book));
+        match best {
             Some(order) => {
                 self.floor.cancel(series, order, CancelReason::KillSwitch, events);
                 job.canceled += 1;
@@ -440,6 +448,8 @@ impl Venue {
         self.config = new;
         self.floor.grow(size(&new));
         self.series.grow(new.series_max.0);
+        self.stirred
+            .reserve_exact(index(new.series_max.0) - self.stirred.len());
         self.sessions.grow(new.sessions_max.0);
         self.bank_refs.grow(index(new.bank_refs_max.0));
         events.emit(&ConfigSet {

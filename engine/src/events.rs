@@ -39,6 +39,12 @@ impl Events {
             .expect("no more were emitted than there is room for")
     }
 
+    /// How many there are so far.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Begins the events of this command; [`Events::stamp`] gives them their time.
     #[inline]
     pub(crate) fn begin(&mut self, seq: Seq, command: &Frame<'_>) {

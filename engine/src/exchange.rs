@@ -10,11 +10,11 @@ use crate::proposals::{self, Proposal, Proposals};
 use crate::refusal::{self, Refusal};
 use crate::series::{AllSeries, HouseBalances};
 use crate::session::{Link, Request, Sessions};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use xq_protocol::{
     Approve, Command, CommandFrame, Count, Currency, Frame, Genesis, HouseOnly, Nanos, NotApplied,
-    ParticipantId, Phase, ProposalApproved, Proposed, RejectReason, RequestRepeated, Role, Seq, SessionId,
-    may_need_approval, needs_approval, rule,
+    ParticipantId, Phase, ProposalApproved, Proposed, RejectReason, RequestRepeated, Role, Seq, SeriesId,
+    SessionId, may_need_approval, needs_approval, rule,
 };
 
 /// Version of the rules that new journals are opened with.
@@ -66,6 +66,8 @@ pub(crate) struct Venue {
     pub reopen_at: Nanos,
     /// Where the sweep for expired orders goes on.
     pub sweep: Slot,
+    /// Series with stops that were reached while their orders could not arrive.
+    pub stirred: VecDeque<SeriesId>,
     /// The command in hand.
     pub seq: Seq,
     /// For each template id, the roles that may send it, a bit each, [`HOUSE_ONLY`] and [`APPROVABLE`].
@@ -166,6 +168,7 @@ impl Venue {
         let bank_refs = BankRefs::new(crate::order::index(config.bank_refs_max.0));
         let (phase, reopen_at, sweep, seq) = (Phase::Continuous, Nanos::ZERO, 1, Seq::ZERO);
         let permissions = permissions();
+        let stirred = VecDeque::with_capacity(crate::order::index(config.series_max.0));
         Venue {
             config,
             floor,
@@ -177,6 +180,7 @@ impl Venue {
             phase,
             reopen_at,
             sweep,
+            stirred,
             seq,
             permissions,
         }
@@ -365,6 +369,7 @@ impl Venue {
     ) -> Result<(), Refusal> {
         match command {
             Command::PlaceOrder(c) => self.place_order(speaker, c, events),
+            Command::PlaceExtendedOrder(c) => self.place_extended(speaker, c, events),
             Command::CancelOrder(c) => self.cancel_order(speaker, c, events),
             Command::ReplaceOrder(c) => self.replace_order(speaker, c, events),
             Command::MassCancel(c) => self.mass_cancel(speaker, c, events),

@@ -6,9 +6,10 @@ use crate::fees;
 use crate::jobs::Jobs;
 use crate::ledger::{Ledger, RowId, Spot};
 use crate::levels::Levels;
-use crate::order::{Details, Expiry, NIL, Orders, Slot, order_id};
+use crate::order::{Details, Marks, NIL, Orders, Slot, order_id};
 use crate::party::{Account, Parties, Rates};
 use crate::series::Series;
+use crate::terms::AllTerms;
 use xq_protocol::{
     AccountId, Amount, AssetId, CancelReason, ClOrdId, Fee, Nanos, OrderCanceled, Price, Qty, Reserved,
     SeriesId, SessionId, Side, TimeInForce,
@@ -22,6 +23,7 @@ pub(crate) struct Floor {
     pub parties: Parties,
     pub jobs: Jobs,
     pub client_ids: ClientIds,
+    pub terms: AllTerms,
     /// Resting orders whose time may end.
     pub expiring: u32,
     /// The exchange's time.
@@ -130,6 +132,7 @@ impl Floor {
             parties: Parties::new(size.participants, size.accounts),
             jobs: Jobs::new(crate::order::index(size.sessions)),
             client_ids: ClientIds::new(size.orders),
+            terms: AllTerms::new(size.orders),
             expiring: 0,
             now: Nanos::ZERO,
             day: 0,
@@ -144,6 +147,7 @@ impl Floor {
         self.parties.grow(size.participants, size.accounts);
         self.jobs.grow(crate::order::index(size.sessions));
         self.client_ids.grow(size.orders);
+        self.terms.grow(size.orders);
     }
 
     /// The account's live order with this client's id.
@@ -157,7 +161,7 @@ impl Floor {
     #[inline(always)]
     pub fn doom(&self, slot: Slot) -> Option<CancelReason> {
         let order = self.orders.node(slot);
-        if order.expiry == Expiry::Ends && self.is_expired(self.orders.details(slot)) {
+        if order.marks.has(Marks::ENDS) && self.is_expired(self.orders.details(slot)) {
             return Some(CancelReason::Expired);
         }
         match self.jobs.len() {
@@ -219,6 +223,15 @@ impl Floor {
     /// client's ids and the counts; with it, the account has so much open.
     #[inline(never)]
     pub fn enter(&mut self, series: &mut Series, slot: Slot, open_notional: Amount) {
+        self.list(slot, open_notional);
+        let ladder = series.ladder_mut(self.orders.node(slot).side);
+        self.levels.push(ladder, &mut self.orders, slot);
+    }
+
+    /// Enters an order into the account's list, the table of client's ids and the counts; with it, the account has so
+    /// much open.
+    #[inline(always)]
+    pub fn list(&mut self, slot: Slot, open_notional: Amount) {
         let (node, details) = self.orders.both_mut(slot);
         assert!(!node.leaves.is_zero());
         let account = self.parties.open_account(AccountId(node.account));
@@ -227,13 +240,11 @@ impl Floor {
         account.open_orders += 1;
         let older = std::mem::replace(&mut account.newest_order, slot);
         (details.older, details.newer) = (older, NIL);
-        self.expiring += u32::from(node.expiry == Expiry::Ends);
+        self.expiring += u32::from(node.marks.has(Marks::ENDS));
         self.client_ids.insert(details.cl_hash, slot);
-        let ladder = series.ladder_mut(node.side);
         if older != NIL {
             self.orders.details_mut(older).newer = slot;
         }
-        self.levels.push(ladder, &mut self.orders, slot);
     }
 
     /// Takes an order out of the account's list, the table of client's ids and the counts, gives its slot back, and
@@ -243,8 +254,7 @@ impl Floor {
         let (node, details) = self.orders.both(slot);
         let (older, newer) = (details.older, details.newer);
         self.client_ids.remove(details.cl_hash, slot);
-        self.expiring -= u32::from(node.expiry == Expiry::Ends);
-        let account = self.parties.open_account(AccountId(node.account));
+        let (marks, account) = (node.marks, self.parties.open_account(AccountId(node.account)));
         account.open_orders -= 1;
         account.open_notional = account
             .open_notional
@@ -261,7 +271,19 @@ impl Floor {
         if self.jobs.len() > 0 {
             self.jobs.step_over(slot, older);
         }
+        if marks != Marks::NONE {
+            self.forget_marks(slot, marks);
+        }
         self.orders.release(slot);
+    }
+
+    /// What besides goes with an order that was set apart.
+    #[cold]
+    fn forget_marks(&mut self, slot: Slot, marks: Marks) {
+        self.expiring -= u32::from(marks.has(Marks::ENDS));
+        if marks.has(Marks::EXTENDED) {
+            self.drop_terms(slot);
+        }
     }
 
     /// Gives an order another client's id.
@@ -306,6 +328,9 @@ impl Floor {
         events: &mut Events,
     ) {
         let (node, details) = self.orders.both(slot);
+        if node.marks.has(Marks::WAITS) {
+            return self.cancel_waiting(series, slot, reason, events);
+        }
         let row = node.hold_row;
         self.ledger
             .transfer(Spot::Held(row), Spot::Available(row), node.held);

@@ -183,7 +183,7 @@ impl Levels {
     }
 
     /// Moves an order to the end of the queue at another price, or at its own.
-    #[inline]
+    #[inline(always)]
     pub fn relocate(&mut self, ladder: &mut Ladder, orders: &mut Orders, slot: Slot, rung: u32) {
         self.remove(ladder, orders, slot);
         let node = orders.node_mut(slot);

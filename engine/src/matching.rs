@@ -8,11 +8,12 @@ use crate::events::Events;
 use crate::fees;
 use crate::floor::{Arrival, Floor, Indexed};
 use crate::ledger::{RowId, Spot};
-use crate::order::Slot;
+use crate::order::{Marks, Slot, order_id};
+use crate::self_trade::Prevented;
 use crate::series::Series;
 use xq_protocol::{
-    AccountId, Amount, CancelReason, Fee, OrderCanceled, OrderRested, Ppm, Price, Qty, Reserved, SessionId,
-    Side, Traded,
+    AccountId, Amount, CancelReason, Fee, OrderCanceled, OrderRefreshed, OrderRested, Ppm, Price, Qty,
+    Reserved, SelfTradePrevention, SeriesId, SessionId, Side, Traded,
 };
 
 /// Most resting orders that one command may touch; the rest of the order in hand is cancelled.
@@ -45,7 +46,8 @@ impl Floor {
 
     fn trade(&mut self, series: &mut Series, arrival: &mut Arrival, events: &mut Events) -> Stop {
         let opposite = arrival.side.opposite();
-        for _ in 0..FILLS_MAX {
+        // What the command caused before counts too, but for the event that took this order in.
+        for _ in 0..(FILLS_MAX + 1).saturating_sub(events.len()) {
             if arrival.leaves.is_zero() || !reaches(series, arrival.side, arrival.rung) {
                 return Stop::Done;
             }
@@ -57,10 +59,22 @@ impl Floor {
                 self.cancel(series, maker, reason, events);
                 continue;
             }
-            if self.orders.node(maker).owner == arrival.owner {
-                return Stop::Cancel(CancelReason::SelfTrade);
+            let node = self.orders.node(maker);
+            if node.owner == arrival.owner {
+                match self.prevent_self_trade(series, arrival, maker, events) {
+                    Prevented::Stop => return Stop::Cancel(CancelReason::SelfTrade),
+                    Prevented::GoOn => continue,
+                }
             }
-            self.fill(series, arrival, maker, events);
+            let (leaves, marks) = (node.leaves, node.marks);
+            let most = match marks.has(Marks::ICEBERG) {
+                true => self.shown(maker),
+                false => leaves,
+            };
+            self.fill(series, arrival, (maker, most), events);
+            if marks.has(Marks::ICEBERG) {
+                self.show_more(series, maker, (most, leaves), events);
+            }
         }
         match arrival.leaves.is_zero() || !reaches(series, arrival.side, arrival.rung) {
             true => Stop::Done,
@@ -68,13 +82,56 @@ impl Floor {
         }
     }
 
-    /// One trade: both legs and both fees move, the maker goes when nothing is left of it.
-    #[inline]
-    fn fill(&mut self, series: &mut Series, taker: &mut Arrival, maker_slot: Slot, events: &mut Events) {
+    /// An order that showed so many of so many has traded: when that was all it showed, it shows more, last at its price.
+    #[cold]
+    fn show_more(
+        &mut self,
+        series: &mut Series,
+        maker: Slot,
+        (shown, before): (Qty, Qty),
+        events: &mut Events,
+    ) {
+        let (node, details) = self.orders.both(maker);
+        // Filled whole, it is forgotten, and its terms with it.
+        if node.leaves.is_zero() {
+            return;
+        }
+        let row = self.terms.get_mut(details.terms);
+        row.shown = Qty(shown.0 - (before.0 - node.leaves.0));
+        if !row.shown.is_zero() {
+            return;
+        }
+        row.show(node.leaves);
+        events.emit(&OrderRefreshed {
+            order: order_id(maker, details),
+            account: AccountId(node.account),
+            series: SeriesId(node.series),
+            display_qty: row.shown,
+            leaves: node.leaves,
+            session: SessionId(details.session),
+            currency: series.currency,
+            side: node.side,
+            reserved: Reserved::ZERO,
+        });
+        let rung = node.rung;
+        let ladder = series.ladder_mut(node.side);
+        self.levels.relocate(ladder, &mut self.orders, maker, rung);
+    }
+
+    /// One trade of at most so many: both legs and both fees move, the maker goes when nothing is left of it.
+    #[inline(always)]
+    fn fill(
+        &mut self,
+        series: &mut Series,
+        taker: &mut Arrival,
+        (maker_slot, most): (Slot, Qty),
+        events: &mut Events,
+    ) {
         let maker_id = self.orders.id(maker_slot);
         let maker_session = SessionId(self.orders.details(maker_slot).session);
         let maker = self.orders.node_mut(maker_slot);
-        let qty = Qty(maker.leaves.0.min(taker.leaves.0));
+        let qty = Qty(most.0.min(taker.leaves.0));
+        series.traded(maker.rung);
         let price = series.price(maker.rung);
         let amount = price.times(qty).expect("both orders' amounts fit");
 
@@ -166,7 +223,7 @@ impl Floor {
     }
 
     /// Moves both legs of a trade and both fees.
-    #[inline]
+    #[inline(always)]
     fn settle(&mut self, series: &Series, trade: &Settlement, amount: Amount, qty: Qty) {
         let ledger = &mut self.ledger;
         let buyer_cash = trade.buyer.hold;
@@ -258,6 +315,9 @@ impl Floor {
         node.held = need;
         node.rested_notional = Amount::ZERO;
         node.maker_ppm = arrival.rates.maker.0;
+        if node.marks.has(Marks::ICEBERG) {
+            self.show(arrival.slot);
+        }
         let notional = arrival
             .limit
             .times(arrival.leaves)
@@ -294,9 +354,9 @@ impl Floor {
         }
     }
 
-    /// The quantity that an order of this side and limit would fill at once, up to `wanted`; what will not trade any
-    /// more is passed over, an order of its own participant ends it.
-    pub fn fillable(&self, series: &Series, side: Side, rung: u32, wanted: Qty, owner: u32) -> Qty {
+    /// The quantity that an order of this side and limit would fill at once, up to `wanted`. What will not trade any more
+    /// is passed over; so is an order of its own participant where that would be cancelled, else it ends it.
+    pub fn fillable(&self, series: &Series, (side, rung): (Side, u32), wanted: Qty, taker: Taker) -> Qty {
         let ladder = series.ladder(side.opposite());
         let mut next = self.levels.front(ladder);
         let mut found = 0;
@@ -306,10 +366,11 @@ impl Floor {
             if found >= wanted.0 || !crosses(side, rung, node.rung) {
                 break;
             }
-            if self.doom(slot).is_none() {
-                if node.owner == owner {
-                    break;
-                }
+            let own = node.owner == taker.owner;
+            if own && taker.self_trade != SelfTradePrevention::CancelOldest {
+                break;
+            }
+            if self.doom(slot).is_none() && !own {
                 found += node.leaves.0.min(wanted.0 - found);
             }
             next = self.levels.after(ladder, &self.orders, slot);
@@ -319,20 +380,31 @@ impl Floor {
 
     /// Says whether an order of this side and limit would meet a live order at once.
     pub fn would_take(&self, series: &Series, side: Side, rung: u32) -> bool {
-        let ladder = series.ladder(side.opposite());
-        let mut next = self.levels.front(ladder);
-        for _ in 0..FILLS_MAX {
-            let Some(slot) = next else { return false };
-            if !crosses(side, rung, self.orders.node(slot).rung) {
-                return false;
-            }
-            if self.doom(slot).is_none() {
-                return true;
-            }
-            next = self.levels.after(ladder, &self.orders, slot);
-        }
-        true
+        self.best_live(series, side.opposite())
+            .is_some_and(|best| crosses(side, rung, best))
     }
+
+    /// The best price of a side's orders that may still trade; among very many that may not, that of the last looked at.
+    pub fn best_live(&self, series: &Series, side: Side) -> Option<u32> {
+        let ladder = series.ladder(side);
+        let mut slot = self.levels.front(ladder)?;
+        for _ in 0..FILLS_MAX {
+            if self.doom(slot).is_none() {
+                break;
+            }
+            slot = self.levels.after(ladder, &self.orders, slot)?;
+        }
+        Some(self.orders.node(slot).rung)
+    }
+}
+
+/// Who asks how much could be taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Taker {
+    /// The participant who owns the account.
+    pub owner: u32,
+    /// What becomes of the participant's own orders on the way.
+    pub self_trade: SelfTradePrevention,
 }
 
 /// The two ledger rows of an order: what it holds, and what it gets.

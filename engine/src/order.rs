@@ -1,6 +1,9 @@
 //! Resting orders: a slab of two cache lines each, the one that matching reads and the one that it rarely does.
 
-use xq_protocol::{Amount, ClOrdId, Execution, OnDisconnect, OrderId, Qty, Side, TimeInForce};
+use crate::terms::TermsId;
+use xq_protocol::{
+    Amount, ClOrdId, Execution, OnDisconnect, OrderId, Qty, SelfTradePrevention, Side, TimeInForce,
+};
 
 /// Place of an order in the slab; 0 is none.
 pub(crate) type Slot = u32;
@@ -45,21 +48,44 @@ pub(crate) struct Order {
     pub maker_ppm: i32,
     /// Buy or sell.
     pub side: Side,
-    /// Whether its time may end.
-    pub expiry: Expiry,
+    /// What sets it apart from most orders.
+    pub marks: Marks,
     spare: u16,
 }
 
 const _: () = assert!(size_of::<Order>() == 64);
 
-/// Whether an order's time may end, so that most orders are never asked when.
+/// What sets an order apart, a bit each, so that most orders are asked once and for all: they have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Expiry {
-    /// Never.
-    Never,
-    /// With the business day or at an instant, as its details say.
-    Ends,
+#[repr(transparent)]
+pub(crate) struct Marks(u8);
+
+impl Marks {
+    /// An order like most.
+    pub const NONE: Marks = Marks(0);
+    /// Its time ends, with the business day or at an instant, as its details say.
+    pub const ENDS: Marks = Marks(1);
+    /// It shows less than is open of it.
+    pub const ICEBERG: Marks = Marks(1 << 1);
+    /// It waits for its stop, and stands in no book.
+    pub const WAITS: Marks = Marks(1 << 2);
+    /// It was placed with further terms.
+    pub const EXTENDED: Marks = Marks(1 << 3);
+
+    /// Says whether it has all of these.
+    #[inline(always)]
+    pub fn has(self, marks: Marks) -> bool {
+        self.0 & marks.0 == marks.0
+    }
+    /// With these too.
+    #[inline]
+    pub fn with(self, marks: Marks) -> Marks {
+        Marks(self.0 | marks.0)
+    }
+    /// Without these.
+    pub fn without(self, marks: Marks) -> Marks {
+        Marks(self.0 & !marks.0)
+    }
 }
 
 /// What is read of an order when it comes and when it goes: one cache line.
@@ -90,6 +116,10 @@ pub(crate) struct Details {
     pub execution: Execution,
     /// What becomes of it when its session ends.
     pub on_disconnect: OnDisconnect,
+    /// What becomes of it when it meets an order of its own participant.
+    pub self_trade: SelfTradePrevention,
+    /// Its further terms, 0 for none.
+    pub terms: TermsId,
 }
 
 const _: () = assert!(size_of::<Details>() == 64);
@@ -111,7 +141,7 @@ impl Order {
         counter_row: 0,
         maker_ppm: 0,
         side: Side::Buy,
-        expiry: Expiry::Never,
+        marks: Marks::NONE,
         spare: 0,
     };
 }
@@ -131,6 +161,8 @@ impl Details {
         tif: TimeInForce::Gtc,
         execution: Execution::Any,
         on_disconnect: OnDisconnect::Cancel,
+        self_trade: SelfTradePrevention::CancelNewest,
+        terms: 0,
     };
 }
 

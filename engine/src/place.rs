@@ -6,30 +6,30 @@ use crate::fees;
 use crate::floor::{Arrival, Indexed};
 use crate::issuance::ASSET_MAX;
 use crate::ledger::{RowId, Spot};
-use crate::matching::{Meets, Rests, collar_bound, meets};
-use crate::order::Expiry;
+use crate::matching::{Meets, Rests, Taker, collar_bound, meets};
+use crate::order::{Marks, Slot};
 use crate::party::{Account, Freeze, Killed, Rates, Rebates};
 use crate::refusal::{Refusal, beyond};
-use crate::series::Series;
+use crate::series::{Series, Watch};
 use xq_protocol::{
-    AccountId, Amount, AssetId, ClOrdId, Execution, Fee, Nanos, OrderAccepted, OrderType, Phase, PlaceOrder,
-    Ppm, Price, Qty, RejectReason, Reserved, SeriesState, Side, TimeInForce,
+    AccountId, Amount, AssetId, ClOrdId, Execution, Fee, Nanos, OrderAccepted, OrderType, PlaceOrder, Ppm,
+    Price, Qty, RejectReason, Reserved, SelfTradePrevention, Side, TimeInForce,
 };
 
 /// What admission found out about a new order.
-struct Plan {
-    limit: Price,
-    rung: u32,
-    hold: Amount,
-    hold_row: RowId,
+pub(crate) struct Plan {
+    pub limit: Price,
+    pub rung: u32,
+    pub hold: Amount,
+    pub hold_row: RowId,
     /// The row of what it gets; 0 when there is none yet.
-    counter_row: RowId,
-    cl_hash: u32,
-    rates: Rates,
-    owner: u32,
-    meets: Meets,
+    pub counter_row: RowId,
+    pub cl_hash: u32,
+    pub rates: Rates,
+    pub owner: u32,
+    pub meets: Meets,
     /// The account's open notional with all of it.
-    open_notional: Amount,
+    pub open_notional: Amount,
 }
 
 impl Venue {
@@ -42,35 +42,61 @@ impl Venue {
         events: &mut Events,
     ) -> Result<(), Refusal> {
         // By reference: a plan that is moved out of its result is copied twice.
-        match &self.admit_place(speaker, c) {
-            Ok(plan) => self.place(speaker, c, plan, events),
-            Err(refusal) => return Err(*refusal),
+        match &self.admit_place(speaker, c, SelfTradePrevention::CancelNewest) {
+            Ok(plan) => {
+                let slot = self.accept(speaker, c, plan, events);
+                self.go(c, plan, slot, events);
+            }
+            Err(refusal) => return self.place_repriced(speaker, c, *refusal, events),
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn admit_place(&self, speaker: Speaker, c: &PlaceOrder) -> Result<Plan, Refusal> {
+    pub(crate) fn admit_place(
+        &self,
+        speaker: Speaker,
+        c: &PlaceOrder,
+        self_trade: SelfTradePrevention,
+    ) -> Result<Plan, Refusal> {
         let account = self.acting(speaker, c.account)?;
         let series = self.series.get(c.series)?;
         self.admit_party(speaker, account, series)?;
         self.admit_market(series)?;
         let limit = match c.order_type {
-            OrderType::Limit => c.limit,
             OrderType::Market => collar_bound(series, c.side),
+            OrderType::Limit | OrderType::Stop | OrderType::StopLimit => c.limit,
         };
         let rung = admit_terms(series, limit, c.qty, account.order_qty_max)?;
         admit_conditions(c, self.floor.now)?;
         let rung = admit_bounds(series, limit, rung)?;
         let cl_hash = self.admit_cl_ord_id(c.account, c.cl_ord_id)?;
-        self.admit_book(c, series, rung, account)?;
+        let taker = Taker {
+            owner: account.owner.0,
+            self_trade,
+        };
+        self.admit_book(c, series, rung, taker)?;
+        self.admit_room(c, account)?;
+        let meets = meets(series, c.side, rung);
+        self.admit_funds(c, series, (limit, rung, meets), cl_hash)
+    }
+
+    /// What the account has to say: enough money or coupons, within its limits.
+    #[inline(always)]
+    pub(crate) fn admit_funds(
+        &self,
+        c: &PlaceOrder,
+        series: &Series,
+        (limit, rung, meets): (Price, u32, Meets),
+        cl_hash: u32,
+    ) -> Result<Plan, Refusal> {
+        let account = self.floor.parties.account(c.account)?;
         let notional = limit.times(c.qty).ok_or(RejectReason::Overflow)?;
         self.admit_rebates(series, c.qty)?;
         let rates = self.floor.parties.rates(account.schedule);
         let coupon = c.series.into();
         let coupon_row = self.floor.coupon_row(c.account, account, coupon);
         let cash_row = self.floor.cash_row(c.account, account, series.currency.into());
-        let meets = meets(series, c.side, rung);
         let (hold, hold_row, counter_row) = match c.side {
             Side::Sell => (c.qty.into(), coupon_row, cash_row),
             Side::Buy => (buy_hold(notional, rates.worst(meets))?, cash_row, coupon_row),
@@ -98,8 +124,15 @@ impl Venue {
         })
     }
 
+    /// Takes an order in: it holds what it needs, and neither trades nor rests yet.
     #[inline(always)]
-    fn place(&mut self, speaker: Speaker, c: &PlaceOrder, plan: &Plan, events: &mut Events) {
+    pub(crate) fn accept(
+        &mut self,
+        speaker: Speaker,
+        c: &PlaceOrder,
+        plan: &Plan,
+        events: &mut Events,
+    ) -> Slot {
         let series = self.series.known_mut(c.series.0);
         let floor = &mut self.floor;
         let coupon = AssetId::from(c.series);
@@ -118,12 +151,12 @@ impl Venue {
         let (node, details) = floor.orders.both_mut(slot);
         details.cl_ord_id = c.cl_ord_id;
         details.cl_hash = plan.cl_hash;
-        (details.ends, node.expiry) = (0, Expiry::Never);
+        (details.ends, node.marks) = (0, Marks::NONE);
         // Two questions rather than a match of all five: most orders end with neither, and no table is jumped through.
         if c.tif == TimeInForce::Day {
-            (details.ends, node.expiry) = (floor.day.into(), Expiry::Ends);
+            (details.ends, node.marks) = (floor.day.into(), Marks::ENDS);
         } else if c.tif == TimeInForce::Gtd {
-            (details.ends, node.expiry) = (c.expire_at.0, Expiry::Ends);
+            (details.ends, node.marks) = (c.expire_at.0, Marks::ENDS);
         }
         details.seq = self.seq.0;
         details.session = speaker.session.0;
@@ -165,13 +198,21 @@ impl Venue {
             on_disconnect: c.on_disconnect,
             reserved: Reserved::ZERO,
         });
+        slot
+    }
+
+    /// Lets an order that was taken in trade and rest.
+    #[inline(always)]
+    pub(crate) fn go(&mut self, c: &PlaceOrder, plan: &Plan, slot: Slot, events: &mut Events) {
+        let series = self.series.known_mut(c.series.0);
+        let floor = &mut self.floor;
         if plan.meets == Meets::Nothing && rests(c) == Rests::Yes {
             // It holds what it needs at rest already.
             return floor.enter(series, slot, plan.open_notional);
         }
         let mut arrival = Arrival {
             slot,
-            id: order,
+            id: floor.orders.id(slot),
             account: c.account,
             owner: plan.owner,
             side: c.side,
@@ -184,10 +225,13 @@ impl Venue {
             charged: Fee::ZERO,
             rates: plan.rates,
             hold_row: plan.hold_row,
-            counter_row,
+            counter_row: floor.orders.node(slot).counter_row,
             indexed: Indexed::No,
         };
         floor.arrive(series, &mut arrival, rests(c), events);
+        if series.watch == Watch::On {
+            self.after_trades(c.series, events);
+        }
     }
 
     /// The account, when the speaker acts for it.
@@ -222,22 +266,7 @@ impl Venue {
     /// Says whether the series trades now.
     #[inline]
     pub(crate) fn admit_market(&self, series: &Series) -> Result<(), RejectReason> {
-        if series.state != SeriesState::Registered {
-            return Err(RejectReason::SeriesState);
-        }
-        let phase = match self.phase {
-            Phase::Continuous => series.phase,
-            Phase::Closed | Phase::Halt => self.phase,
-        };
-        match phase {
-            Phase::Closed => return Err(RejectReason::Phase),
-            Phase::Halt => return Err(RejectReason::Halted),
-            Phase::Continuous => {}
-        }
-        if self.floor.now.0 >= series.valid_to {
-            return Err(RejectReason::SeriesExpired);
-        }
-        Ok(())
+        series.admit_trading(self.phase, self.floor.now)
     }
 
     /// The hash by which the table of client's ids will keep an id that no open order of the account has.
@@ -251,20 +280,14 @@ impl Venue {
         Ok(hash)
     }
 
-    /// What the book has to say: post-only, fill or kill, and room to rest.
+    /// What the book has to say: post-only, and fill or kill.
     #[inline(always)]
-    fn admit_book(
-        &self,
-        c: &PlaceOrder,
-        series: &Series,
-        rung: u32,
-        account: &Account,
-    ) -> Result<(), Refusal> {
-        if c.execution == Execution::PostOnly && self.floor.would_take(series, c.side, rung) {
+    fn admit_book(&self, c: &PlaceOrder, series: &Series, rung: u32, taker: Taker) -> Result<(), Refusal> {
+        if c.execution != Execution::Any && self.floor.would_take(series, c.side, rung) {
             return Err(RejectReason::WouldTake.into());
         }
         if c.tif == TimeInForce::Fok {
-            let fillable = self.floor.fillable(series, c.side, rung, c.qty, account.owner.0);
+            let fillable = self.floor.fillable(series, (c.side, rung), c.qty, taker);
             if fillable < c.qty {
                 return Err(beyond(
                     RejectReason::FokUnfillable,
@@ -273,6 +296,12 @@ impl Venue {
                 ));
             }
         }
+        Ok(())
+    }
+
+    /// Room to rest: among the account's open orders, and in the tables.
+    #[inline(always)]
+    pub(crate) fn admit_room(&self, c: &PlaceOrder, account: &Account) -> Result<(), Refusal> {
         let max = account.open_orders_max;
         if !max.is_zero() && account.open_orders >= max.0 && rests(c) == Rests::Yes {
             return Err(beyond(
@@ -383,8 +412,12 @@ fn admit_conditions(c: &PlaceOrder, now: Nanos) -> Result<(), Refusal> {
 
 fn admit_unusual_conditions(c: &PlaceOrder, now: Nanos) -> Result<(), Refusal> {
     let immediate = matches!(c.tif, TimeInForce::Ioc | TimeInForce::Fok);
-    let post_only = c.execution == Execution::PostOnly;
+    let post_only = c.execution != Execution::Any;
     let market = c.order_type == OrderType::Market;
+    if matches!(c.order_type, OrderType::Stop | OrderType::StopLimit) {
+        // Without a stop there is nothing that it could wait for.
+        return Err(RejectReason::OrdType.into());
+    }
     if (market && !immediate) || (post_only && immediate) {
         return Err(RejectReason::Tif.into());
     }
@@ -428,7 +461,7 @@ pub(crate) fn admit_limits(account: &Account, notional: Amount, freed: Amount) -
 
 /// Whether what does not trade at once rests.
 #[inline]
-fn rests(c: &PlaceOrder) -> Rests {
+pub(crate) fn rests(c: &PlaceOrder) -> Rests {
     match c.tif {
         TimeInForce::Gtc | TimeInForce::Day | TimeInForce::Gtd => Rests::Yes,
         TimeInForce::Ioc | TimeInForce::Fok => Rests::No,

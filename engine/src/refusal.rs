@@ -51,6 +51,12 @@ fn subject(command: &Command<'_>) -> Subject {
             cl_ord_id: c.cl_ord_id,
             ..none
         },
+        Command::PlaceExtendedOrder(c) => Subject {
+            account: c.account,
+            series: c.series,
+            cl_ord_id: c.cl_ord_id,
+            ..none
+        },
         Command::CancelOrder(c) => Subject {
             account: c.account,
             order: c.order,

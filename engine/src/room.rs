@@ -1,8 +1,8 @@
 //! How full the tables are, and how much memory each takes.
 
 use crate::exchange::{Exchange, Venue};
-use crate::{bank_refs, client_ids, ledger, levels, order, party, proposals, series, session};
-use xq_protocol::Genesis;
+use crate::{bank_refs, client_ids, ledger, levels, order, party, proposals, series, session, terms};
+use xq_protocol::{Genesis, SeriesId};
 
 /// A table whose capacity Genesis and SetConfig say. Past it, what needs a new row is refused with R410.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,9 +82,9 @@ impl Table {
         let bytes = match self {
             Table::Participants => rows * party::PARTICIPANT_BYTES,
             Table::Accounts => rows * party::ACCOUNT_BYTES,
-            Table::Series => rows * series::ROW_BYTES,
+            Table::Series => rows * (series::ROW_BYTES + size_of::<SeriesId>()),
             Table::Balances => rows * ledger::ROW_BYTES + hashed(ledger::KEY_BYTES, rows),
-            Table::Orders => rows * order::ROW_BYTES + client_ids::bytes(rows),
+            Table::Orders => rows * order::ROW_BYTES + client_ids::bytes(rows) + terms::bytes(rows),
             Table::LevelPages => rows * levels::PAGE_BYTES,
             Table::Sessions => rows * session::ROW_BYTES + hashed(session::KEY_BYTES, rows),
             Table::Proposals => rows * proposals::ROW_BYTES,

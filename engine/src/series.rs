@@ -3,9 +3,10 @@
 use crate::levels::{Ladder, RUNGS_MAX};
 use crate::order::index;
 use crate::party::Killed;
+use crate::stops::Stops;
 use std::collections::BTreeSet;
 use xq_protocol::{
-    Amount, Bps, Currency, DraftSeries, ParticipantId, Phase, Price, Qty, RejectReason, SeriesId,
+    Amount, Bps, Currency, DraftSeries, Nanos, ParticipantId, Phase, Price, Qty, RejectReason, SeriesId,
     SeriesState, SetInstrument, Side, Symbol,
 };
 
@@ -29,6 +30,11 @@ pub(crate) struct Series {
     pub valid_to: u64,
     pub bids: Ladder,
     pub asks: Ladder,
+    /// The last trade's price in ticks, 0 before the first.
+    pub last: u32,
+    /// Whether anything follows from the prices of trades.
+    pub watch: Watch,
+    pub stops: Stops,
     pub issuer: ParticipantId,
     pub redeem_value: Price,
     pub issue_cap: Amount,
@@ -41,6 +47,13 @@ pub(crate) struct Series {
     pub escrow: u32,
     pub free_escrow: u32,
     pub registrar: u32,
+}
+
+/// Whether anything follows from the prices of trades: most series are never asked what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    Off,
+    On,
 }
 
 /// System balances that a series posts to.
@@ -79,6 +92,9 @@ impl Series {
             valid_to: terms.valid_to.0,
             bids: Ladder::new(Side::Buy, rungs),
             asks: Ladder::new(Side::Sell, rungs),
+            last: 0,
+            watch: Watch::Off,
+            stops: Stops::new(rungs),
             issuer: terms.issuer,
             redeem_value: terms.redeem_value,
             issue_cap: terms.issue_cap,
@@ -107,6 +123,41 @@ impl Series {
         match side {
             Side::Buy => &mut self.bids,
             Side::Sell => &mut self.asks,
+        }
+    }
+    /// Says whether the series trades now, in a venue of this phase.
+    #[inline]
+    pub fn admit_trading(&self, venue: Phase, now: Nanos) -> Result<(), RejectReason> {
+        if self.state != SeriesState::Registered {
+            return Err(RejectReason::SeriesState);
+        }
+        let phase = match venue {
+            Phase::Continuous => self.phase,
+            Phase::Closed | Phase::Halt => venue,
+        };
+        match phase {
+            Phase::Closed => return Err(RejectReason::Phase),
+            Phase::Halt => return Err(RejectReason::Halted),
+            Phase::Continuous => {}
+        }
+        if now.0 >= self.valid_to {
+            return Err(RejectReason::SeriesExpired);
+        }
+        Ok(())
+    }
+    /// Whether anything follows from the prices of trades from here on.
+    pub fn settle_watch(&mut self) {
+        self.watch = match self.stops.waiting {
+            0 => Watch::Off,
+            _ => Watch::On,
+        };
+    }
+    /// A trade at this price in ticks.
+    #[inline]
+    pub fn traded(&mut self, rung: u32) {
+        self.last = rung;
+        if self.watch == Watch::On {
+            self.stops.reach(rung);
         }
     }
     /// The price of a rung.

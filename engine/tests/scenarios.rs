@@ -154,14 +154,18 @@ impl Watched {
             true => self.seen.refused.insert(template),
             false => self.seen.accepted.insert(template),
         };
-        if let Ok(Command::PlaceOrder(order)) = command.frame().expect("a frame").command() {
+        let order = match command.frame().expect("a frame").command() {
+            Ok(Command::PlaceOrder(c)) => Some((c.series, c.order_type, c.tif, c.execution)),
+            Ok(Command::PlaceExtendedOrder(c)) => Some((c.series, c.order_type, c.tif, c.execution)),
+            _ => None,
+        };
+        if let Some((series, kind, tif, execution)) = order {
             let venue = self.venue.unwrap_or(Phase::Continuous);
-            let series = self.series.get(&order.series).copied().unwrap_or(Phase::Closed);
+            let series = self.series.get(&series).copied().unwrap_or(Phase::Closed);
             let phase = match venue {
                 Phase::Continuous => format!("series {series}"),
                 Phase::Closed | Phase::Halt => format!("venue {venue}"),
             };
-            let (kind, tif, execution) = (order.order_type, order.tif, order.execution);
             self.seen
                 .orders
                 .insert(format!("{kind} {tif} {execution}, {phase}"));
@@ -213,8 +217,8 @@ const WITHOUT_SCENARIO: &[(&[u16], &str)] = &[
         "no dynamic collar, holding period, cap on holders or other way to match yet",
     ),
     (
-        &[406, 407, 411, 412, 414],
-        "no minimum quantity, refusing self-trade prevention, protection, stops, busts yet",
+        &[407, 411, 414],
+        "no refusing self-trade prevention, protection, busts yet",
     ),
     (
         &[505, 506, 507, 508, 509, 511],

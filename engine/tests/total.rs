@@ -39,7 +39,7 @@ gift acme carol 1000 COFFEE
 issue-units GOLD carol 4294967295
 ";
 
-const COMMANDS_A_VENUE: u32 = 4_000;
+const COMMANDS_A_VENUE: u32 = 6_000;
 const VENUES: u64 = 8;
 /// Everything that is numbered from 1 on has fewer of a kind than this.
 const IDS: u64 = 24;
@@ -181,6 +181,7 @@ impl Attack {
         let (template, _, _, fields, length) = COMMANDS[self.draws.below(COMMANDS.len() as u64) as usize];
         let common = [
             PlaceOrder::TEMPLATE,
+            PlaceExtendedOrder::TEMPLATE,
             CancelOrder::TEMPLATE,
             ReplaceOrder::TEMPLATE,
             PlaceOrder::TEMPLATE,

@@ -2,7 +2,7 @@
 //!
 //! Whether an order rests is known at its command's last event: it does with what was not traded or cancelled until
 //! then. A replaced order keeps its place when its price stays and its quantity does not grow; else it leaves the book
-//! and arrives anew.
+//! and arrives anew. One that waits for its stop arrives when that is reached. Of an iceberg only what it shows is told.
 //!
 //! # Cost
 //! One hash table entry and one tree entry an open order; about 150 ns an order that comes or goes.
@@ -11,7 +11,7 @@ use crate::register::Map;
 use std::collections::BTreeMap;
 use xq_protocol::{
     Count, Event, FeedSnapshot, Header, OrderAdded, OrderDeleted, OrderExecuted, OrderId, OrderLowered,
-    OrderReplaced, Price, Qty, Reserved, Seq, SeriesId, Side, Traded,
+    OrderRefreshed, OrderReplaced, OrderType, Price, Qty, Reserved, Seq, SeriesId, Side, Standing, Traded,
 };
 
 /// One change of a book, as a feed tells it.
@@ -47,7 +47,12 @@ struct Resting {
     series: SeriesId,
     side: Side,
     price: Price,
+    /// What is open, hidden quantity included.
     leaves: Qty,
+    /// So many are shown at a time; zero shows all.
+    display: Qty,
+    /// So many are shown now; zero while it is about to show more.
+    shown: Qty,
     rank: Rank,
 }
 
@@ -58,6 +63,16 @@ struct Arriving {
     side: Side,
     price: Price,
     leaves: Qty,
+    /// So many are shown at a time; zero shows all.
+    display: Qty,
+}
+
+/// What is shown of an order.
+fn shown(leaves: Qty, display: Qty) -> Qty {
+    match display {
+        Qty::ZERO => leaves,
+        display => display.min(leaves),
+    }
 }
 
 #[derive(Debug, Default)]
@@ -91,13 +106,31 @@ impl Books {
     pub fn follow(&mut self, header: &Header, event: &Event<'_>, tell: &mut dyn FnMut(Change)) {
         if let Event::OrderAccepted(accepted) = event {
             self.rest(tell);
-            self.arriving = Some(Arriving {
+            let waits = matches!(accepted.order_type, OrderType::Stop | OrderType::StopLimit);
+            self.arriving = (!waits).then_some(Arriving {
                 order: accepted.order,
                 series: accepted.series,
                 side: accepted.side,
                 price: accepted.limit,
                 leaves: accepted.qty,
+                display: Qty::ZERO,
             });
+        } else if let Event::TermsAccepted(terms) = event {
+            if let Some(arriving) = self.arriving.as_mut().filter(|a| a.order == terms.order) {
+                arriving.display = terms.display_qty;
+            }
+        } else if let Event::StopTriggered(triggered) = event {
+            self.rest(tell);
+            self.arriving = Some(Arriving {
+                order: triggered.order,
+                series: triggered.series,
+                side: triggered.side,
+                price: triggered.limit,
+                leaves: triggered.leaves,
+                display: Qty::ZERO,
+            });
+        } else if let Event::OrderRefreshed(refreshed) = event {
+            self.refreshed(refreshed, tell);
         } else if let Event::Traded(traded) = event {
             self.traded(traded, tell);
         } else if let Event::OrderCanceled(canceled) = event {
@@ -118,27 +151,34 @@ impl Books {
         let Some(arriving) = self.arriving.take().filter(|a| !a.leaves.is_zero()) else {
             return;
         };
-        let Arriving {
-            order,
-            series,
-            side,
-            price,
-            leaves,
-        } = arriving;
         self.arrivals += 1;
-        let better_first = match side {
-            Side::Buy => u64::MAX - price.0,
-            Side::Sell => price.0,
+        let resting = Resting {
+            series: arriving.series,
+            side: arriving.side,
+            price: arriving.price,
+            leaves: arriving.leaves,
+            display: arriving.display,
+            shown: shown(arriving.leaves, arriving.display),
+            rank: (0, 0),
+        };
+        self.stand_last(arriving.order, resting, tell);
+    }
+
+    /// Puts an order last at its price.
+    fn stand_last(&mut self, order: OrderId, resting: Resting, tell: &mut dyn FnMut(Change)) {
+        let better_first = match resting.side {
+            Side::Buy => u64::MAX - resting.price.0,
+            Side::Sell => resting.price.0,
         };
         let rank = (better_first, self.arrivals);
-        let resting = Resting {
+        let Resting {
             series,
             side,
             price,
-            leaves,
-            rank,
-        };
-        let before = self.orders.insert(order, resting);
+            shown,
+            ..
+        } = resting;
+        let before = self.orders.insert(order, Resting { rank, ..resting });
         assert!(before.is_none(), "an order comes to rest once");
         self.books
             .entry(series)
@@ -150,23 +190,40 @@ impl Books {
             order,
             price,
             series,
-            qty: leaves,
+            qty: shown,
             side,
             reserved,
         }));
+    }
+
+    /// An order shows more, last at its price.
+    fn refreshed(&mut self, refreshed: &OrderRefreshed, tell: &mut dyn FnMut(Change)) {
+        let Some(resting) = self.remove(refreshed.order) else {
+            return;
+        };
+        self.arrivals += 1;
+        let resting = Resting {
+            shown: refreshed.display_qty,
+            ..resting
+        };
+        self.stand_last(refreshed.order, resting, tell);
     }
 
     fn traded(&mut self, traded: &Traded, tell: &mut dyn FnMut(Change)) {
         if let Some(arriving) = self.arriving.as_mut().filter(|a| a.order == traded.taker_order) {
             arriving.leaves = traded.taker_leaves;
         }
-        let (order, leaves) = (traded.maker_order, traded.maker_leaves);
+        let order = traded.maker_order;
+        let mut leaves = traded.maker_leaves;
         let side = traded.taker_side.opposite();
         if leaves.is_zero() {
             self.remove(order);
         } else if let Some(resting) = self.orders.get_mut(&order) {
             assert!(leaves < resting.leaves, "a trade takes from the maker");
             resting.leaves = leaves;
+            let left = resting.shown.0.checked_sub(traded.qty.0);
+            resting.shown = Qty(left.expect("only what is shown trades"));
+            leaves = resting.shown;
         }
         let (price, series, qty, reserved) = (traded.price, traded.series, traded.qty, Reserved::ZERO);
         tell(Change::Executed(OrderExecuted {
@@ -205,14 +262,19 @@ impl Books {
     }
 
     fn replaced(&mut self, replaced: &OrderReplaced, tell: &mut dyn FnMut(Change)) {
+        if replaced.standing == Standing::Waiting {
+            return;
+        }
         let order = replaced.order;
         let keeps_place = |r: &&mut Resting| r.price == replaced.limit && replaced.leaves <= r.leaves;
         if self.orders.get_mut(&order).as_ref().is_some_and(keeps_place) {
             return self.lowered(order, replaced.leaves, tell);
         }
         self.rest(tell);
+        let display = self.orders.get(&order).map_or(Qty::ZERO, |r| r.display);
         self.gone(order, tell);
         self.arriving = Some(Arriving {
+            display,
             order,
             series: replaced.series,
             side: replaced.side,
@@ -222,12 +284,12 @@ impl Books {
     }
 
     fn lowered(&mut self, order: OrderId, leaves: Qty, tell: &mut dyn FnMut(Change)) {
-        if let Some(resting) = self
-            .orders
-            .get_mut(&order)
-            .filter(|resting| resting.leaves != leaves)
-        {
+        if let Some(resting) = self.orders.get_mut(&order) {
             resting.leaves = leaves;
+            if resting.shown <= leaves {
+                return;
+            }
+            resting.shown = leaves;
             let series = resting.series;
             tell(Change::Lowered(OrderLowered {
                 order,
@@ -252,7 +314,7 @@ impl Books {
                     order: *order,
                     price: resting.price,
                     series,
-                    qty: resting.leaves,
+                    qty: resting.shown,
                     side: resting.side,
                     reserved: Reserved::ZERO,
                 }

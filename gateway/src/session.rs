@@ -440,6 +440,7 @@ fn request_of(bytes: &[u8]) -> Request {
 fn request(frame: &Frame<'_>) -> Request {
     let cl_ord_id = match frame.command() {
         Ok(Command::PlaceOrder(order)) => order.cl_ord_id,
+        Ok(Command::PlaceExtendedOrder(order)) => order.cl_ord_id,
         Ok(Command::CancelOrder(cancel)) => cancel.cl_ord_id,
         Ok(Command::ReplaceOrder(replace)) => replace.cl_ord_id,
         Ok(_) | Err(_) => xq_protocol::ClOrdId::ZERO,

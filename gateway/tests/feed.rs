@@ -53,7 +53,7 @@ fn replaced(id: u64, limit: u64, leaves: u32) -> OrderReplaced {
         session: session_of(1),
         currency: Currency(156),
         side: Side::Buy,
-        reserved: Reserved::ZERO,
+        standing: Standing::Book,
     }
 }
 

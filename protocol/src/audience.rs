@@ -19,7 +19,10 @@ impl Event<'_> {
             Event::OrderCanceled(canceled) => canceled.session,
             Event::OrderReplaced(replaced) => replaced.session,
             Event::OrderReduced(reduced) => reduced.session,
+            Event::StopTriggered(triggered) => triggered.session,
+            Event::OrderRefreshed(refreshed) => refreshed.session,
             Event::OrderAccepted(_)
+            | Event::TermsAccepted(_)
             | Event::Executed(_)
             | Event::OrderRested(_)
             | Event::MassCanceled(_)

@@ -67,6 +67,10 @@ choice!(/// Order type.
     Limit = 0 "limit",
     /// Trades at any price within the static collar; what cannot trade at once is cancelled.
     Market = 1 "market",
+    /// Waits until the last trade's price reaches its stop, then is a market order.
+    Stop = 2 "stop",
+    /// Waits until the last trade's price reaches its stop, then is a limit order.
+    StopLimit = 3 "stop-limit",
 });
 
 choice!(/// Time in force.
@@ -89,6 +93,20 @@ choice!(/// Whether an order may take.
     Any = 0 "any",
     /// It only makes: refused when it would trade at once.
     PostOnly = 1 "post-only",
+    /// It only makes: one tick short of the best opposite price when it would trade at once.
+    PostOnlyReprice = 2 "post-only-reprice",
+});
+
+choice!(/// What becomes of an order that meets one of its own participant's; the order that arrives says which.
+    SelfTradePrevention {
+    /// What is left of the arriving order is cancelled.
+    CancelNewest = 0 "cancel-newest",
+    /// The resting order is cancelled, the arriving one goes on.
+    CancelOldest = 1 "cancel-oldest",
+    /// Both are cancelled.
+    CancelBoth = 2 "cancel-both",
+    /// Both lose the smaller one's quantity: the smaller is cancelled, the larger is reduced and goes on.
+    Decrement = 3 "decrement",
 });
 
 choice!(/// What becomes of an order when its session ends.
@@ -97,6 +115,14 @@ choice!(/// What becomes of an order when its session ends.
     Cancel = 0 "cancel",
     /// Stays.
     Persist = 1 "persist",
+});
+
+choice!(/// Where an order stands.
+    Standing {
+    /// In the book.
+    Book = 0 "book",
+    /// Outside of it, waiting for its stop.
+    Waiting = 1 "waiting",
 });
 
 choice!(/// Phase of a market.

@@ -323,6 +323,43 @@ messages! {
         /// Zero.
         reserved: Reserved<7>,
     }
+    /// Places an order with further terms: stop, minimum and displayed quantity, what to do about a self-trade.
+    PlaceExtendedOrder = 102 {
+        /// For which account.
+        account: AccountId,
+        /// Of which series.
+        series: SeriesId,
+        /// How many.
+        qty: Qty,
+        /// Buy or sell.
+        side: Side,
+        /// Limit, market, stop or stop-limit.
+        order_type: OrderType,
+        /// How long it holds; a stop's time runs while it waits.
+        tif: TimeInForce,
+        /// Whether it may take.
+        execution: Execution,
+        /// Worst price it accepts; zero for a market or stop order.
+        limit: Price,
+        /// When a GTD order ends; zero for all others.
+        expire_at: Nanos,
+        /// The client's id, unique among the account's live orders.
+        cl_ord_id: ClOrdId,
+        /// What becomes of it when its session ends.
+        on_disconnect: OnDisconnect,
+        /// What becomes of it when it meets an order of its own participant.
+        self_trade: SelfTradePrevention,
+        /// Zero.
+        reserved: Reserved<2>,
+        /// At least so many trade at once, or it is refused; zero for no minimum.
+        min_qty: Qty,
+        /// So many are shown at a time, the rest is hidden; zero shows all.
+        display_qty: Qty,
+        /// Zero.
+        reserved2: Reserved<4>,
+        /// The last trade's price that sets off a stop or stop-limit order; zero for all others.
+        stop: Price,
+    }
     /// Cancels an order, or takes some of its quantity: it keeps its place then.
     CancelOrder = 103 {
         /// Whose order.

@@ -152,8 +152,8 @@ messages! {
         currency: Currency,
         /// Buy or sell.
         side: Side,
-        /// Zero.
-        reserved: Reserved<1>,
+        /// Where it stands.
+        standing: Standing,
     }
     /// An order that traded on arrival came to rest; its hold was computed anew at the maker's rate.
     OrderRested = 206 {
@@ -222,6 +222,73 @@ messages! {
         kind: JobKind,
         /// Zero.
         reserved: Reserved<3>,
+    }
+    /// The further terms of the order that was accepted just before.
+    TermsAccepted = 210 {
+        /// The order.
+        order: OrderId,
+        /// Whose.
+        account: AccountId,
+        /// Of which series.
+        series: SeriesId,
+        /// The last trade's price that sets it off; zero for an order that does not wait.
+        stop: Price,
+        /// So many were to trade at once; zero for no minimum.
+        min_qty: Qty,
+        /// So many are shown at a time; zero shows all.
+        display_qty: Qty,
+        /// The series' currency.
+        currency: Currency,
+        /// Buy or sell.
+        side: Side,
+        /// What becomes of it when it meets an order of its own participant.
+        self_trade: SelfTradePrevention,
+        /// Zero.
+        reserved: Reserved<4>,
+    }
+    /// The last trade's price reached an order's stop: it arrives now.
+    StopTriggered = 211 {
+        /// The order.
+        order: OrderId,
+        /// Whose.
+        account: AccountId,
+        /// Of which series.
+        series: SeriesId,
+        /// Its stop.
+        stop: Price,
+        /// Its limit; a stop order's is the bound of the collar when it was accepted.
+        limit: Price,
+        /// What is open of it.
+        leaves: Qty,
+        /// The session that placed it.
+        session: SessionId,
+        /// The series' currency.
+        currency: Currency,
+        /// Buy or sell.
+        side: Side,
+        /// Zero.
+        reserved: Reserved<5>,
+    }
+    /// All that an order showed has traded: it shows more, last at its price.
+    OrderRefreshed = 212 {
+        /// The order.
+        order: OrderId,
+        /// Whose.
+        account: AccountId,
+        /// Of which series.
+        series: SeriesId,
+        /// So many are shown from here on.
+        display_qty: Qty,
+        /// What is open, hidden quantity included.
+        leaves: Qty,
+        /// The session that placed it.
+        session: SessionId,
+        /// The series' currency.
+        currency: Currency,
+        /// Buy or sell.
+        side: Side,
+        /// Zero.
+        reserved: Reserved<1>,
     }
     /// The journal was opened.
     ExchangeOpened = 220 {

@@ -38,10 +38,8 @@ const TRADING: Rule = open(&[Role::Trader, Role::MarketMaker, Role::Issuer, Role
 pub fn rule(template: u16) -> Option<Rule> {
     use crate::*;
     Some(match template {
-        PlaceOrder::TEMPLATE | CancelOrder::TEMPLATE | ReplaceOrder::TEMPLATE | MassCancel::TEMPLATE => {
-            TRADING
-        }
-        TransferUnits::TEMPLATE => TRADING,
+        PlaceOrder::TEMPLATE | PlaceExtendedOrder::TEMPLATE | CancelOrder::TEMPLATE => TRADING,
+        ReplaceOrder::TEMPLATE | MassCancel::TEMPLATE | TransferUnits::TEMPLATE => TRADING,
         Genesis::TEMPLATE | Tick::TEMPLATE | AllSessionsDown::TEMPLATE => HOUSE,
         SessionUp::TEMPLATE | SessionDown::TEMPLATE => HOUSE,
         RegisterParticipant::TEMPLATE | SetKey::TEMPLATE => open(&[Role::House, Role::Operator]),
@@ -107,6 +105,7 @@ pub fn needs_approval(command: &Command<'_>, holder: Option<Role>) -> bool {
         | Command::CreditCash(_)
         | Command::TransferUnits(_)
         | Command::PlaceOrder(_)
+        | Command::PlaceExtendedOrder(_)
         | Command::CancelOrder(_)
         | Command::ReplaceOrder(_)
         | Command::MassCancel(_) => false,
@@ -165,6 +164,7 @@ CreditCash: bank
 TransferUnits: trader market-maker issuer merchant
 SetFreeze: risk operator regulator
 PlaceOrder: trader market-maker issuer merchant
+PlaceExtendedOrder: trader market-maker issuer merchant
 CancelOrder: trader market-maker issuer merchant
 ReplaceOrder: trader market-maker issuer merchant
 MassCancel: trader market-maker issuer merchant

@@ -225,6 +225,9 @@ impl Event<'_> {
             Event::CashCredited(e) => none.post(Place::Custody, available(e.account), e.currency, e.amount),
             Event::UnitsTransferred(e) => none.post(available(e.from), available(e.to), e.series, e.units),
             Event::Executed(_)
+            | Event::TermsAccepted(_)
+            | Event::StopTriggered(_)
+            | Event::OrderRefreshed(_)
             | Event::MassCanceled(_)
             | Event::JobEnded(_)
             | Event::ExchangeOpened(_)

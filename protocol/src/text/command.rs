@@ -28,7 +28,10 @@ pub fn write_command(out: &mut impl Write, frame: &Frame<'_>, names: &Names) -> 
     if header.seq.is_zero() {
         return Ok(());
     }
-    let is_order = matches!(command, Command::PlaceOrder(_) | Command::ReplaceOrder(_));
+    let is_order = matches!(
+        command,
+        Command::PlaceOrder(_) | Command::PlaceExtendedOrder(_) | Command::ReplaceOrder(_)
+    );
     if names.has_label(header.seq) && !is_order {
         write!(out, " as {}", names.command(header.seq))?;
     }
@@ -97,7 +100,11 @@ fn write_body(out: &mut impl Write, header: &Header, command: &Command<'_>, name
             let (from, to) = (names.account(c.from), names.account(c.to));
             write!(out, "gift {from} {to} {} {}", c.qty, names.series(c.series))
         }
-        Command::PlaceOrder(c) => write_place(out, c, names),
+        Command::PlaceOrder(c) => {
+            write_place(out, &Placed::plain(c), names)?;
+            write_label(out, c.cl_ord_id)
+        }
+        Command::PlaceExtendedOrder(c) => write_extended(out, c, names),
         Command::CancelOrder(c) => write_cancel(out, c, names),
         Command::ReplaceOrder(c) => write_replace(out, c, names),
         Command::MassCancel(c) => {
@@ -335,25 +342,86 @@ fn write_draft(out: &mut impl Write, c: &DraftSeries, names: &Names) -> fmt::Res
     option(out, "terms", !c.terms_hash.is_zero(), hex(&c.terms_hash.0))
 }
 
-fn write_place(out: &mut impl Write, c: &PlaceOrder, names: &Names) -> fmt::Result {
+/// What the two ways to place an order share.
+struct Placed {
+    account: AccountId,
+    series: SeriesId,
+    qty: Qty,
+    side: Side,
+    order_type: OrderType,
+    tif: TimeInForce,
+    execution: Execution,
+    limit: Price,
+    expire_at: Nanos,
+    on_disconnect: OnDisconnect,
+}
+
+impl Placed {
+    fn plain(c: &PlaceOrder) -> Placed {
+        Placed {
+            account: c.account,
+            series: c.series,
+            qty: c.qty,
+            side: c.side,
+            order_type: c.order_type,
+            tif: c.tif,
+            execution: c.execution,
+            limit: c.limit,
+            expire_at: c.expire_at,
+            on_disconnect: c.on_disconnect,
+        }
+    }
+
+    fn extended(c: &PlaceExtendedOrder) -> Placed {
+        Placed {
+            account: c.account,
+            series: c.series,
+            qty: c.qty,
+            side: c.side,
+            order_type: c.order_type,
+            tif: c.tif,
+            execution: c.execution,
+            limit: c.limit,
+            expire_at: c.expire_at,
+            on_disconnect: c.on_disconnect,
+        }
+    }
+}
+
+fn write_place(out: &mut impl Write, c: &Placed, names: &Names) -> fmt::Result {
     let (account, series) = (names.account(c.account), names.series(c.series));
     write!(out, "{} {account} {} {series}", c.side, c.qty)?;
     let limit = decimal(c.limit.0, names.currency_of(c.series));
     match c.order_type {
         OrderType::Limit => write!(out, " @ {limit}")?,
-        OrderType::Market if c.limit.is_zero() => out.write_str(" market")?,
-        OrderType::Market => write!(out, " market @ {limit}")?,
+        OrderType::Market | OrderType::Stop if c.limit.is_zero() => write!(out, " {}", c.order_type)?,
+        OrderType::Market | OrderType::Stop | OrderType::StopLimit => {
+            write!(out, " {} @ {limit}", c.order_type)?;
+        }
     }
     if c.tif != TimeInForce::Gtc {
         write!(out, " {}", c.tif)?;
     }
     option(out, "expire", !c.expire_at.is_zero(), instant(c.expire_at))?;
-    if c.execution == Execution::PostOnly {
-        out.write_str(" post-only")?;
+    if c.execution != Execution::Any {
+        write!(out, " {}", c.execution)?;
     }
     if c.on_disconnect == OnDisconnect::Persist {
         out.write_str(" persist")?;
     }
+    Ok(())
+}
+
+/// An order with further terms; one without any says so, or the line would mean the plain command.
+fn write_extended(out: &mut impl Write, c: &PlaceExtendedOrder, names: &Names) -> fmt::Result {
+    write_place(out, &Placed::extended(c), names)?;
+    out.write_str(" extended")?;
+    let stop = decimal(c.stop.0, names.currency_of(c.series));
+    option(out, "at", !c.stop.is_zero(), stop)?;
+    option(out, "min", !c.min_qty.is_zero(), c.min_qty)?;
+    option(out, "show", !c.display_qty.is_zero(), c.display_qty)?;
+    let prevents = c.self_trade != SelfTradePrevention::CancelNewest;
+    option(out, "self-trade", prevents, c.self_trade)?;
     write_label(out, c.cl_ord_id)
 }
 

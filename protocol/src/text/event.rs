@@ -49,6 +49,9 @@ fn write_fact(out: &mut impl Write, header: &Header, event: &Event<'_>, names: &
         | Event::OrderReplaced(_)
         | Event::OrderRested(_)
         | Event::OrderReduced(_)
+        | Event::TermsAccepted(_)
+        | Event::StopTriggered(_)
+        | Event::OrderRefreshed(_)
         | Event::MassCanceled(_)
         | Event::Rejected(_) => write_trading(out, event, names),
         Event::JobEnded(_)
@@ -130,6 +133,22 @@ fn write_trading(out: &mut impl Write, event: &Event<'_>, names: &Names) -> fmt:
                 e.leaves
             )
         }
+        Event::TermsAccepted(e) => write_terms_accepted(out, e, names),
+        Event::StopTriggered(e) => {
+            let price = |price: Price| decimal(price.0, Some(e.currency));
+            write!(out, "triggered {} at {}", names.order(e.order), price(e.stop))?;
+            also(out, true, "limit", price(e.limit))?;
+            also(out, true, "leaves", e.leaves)
+        }
+        Event::OrderRefreshed(e) => {
+            write!(
+                out,
+                "refreshed {}, shows {} of {}",
+                names.order(e.order),
+                e.display_qty,
+                e.leaves
+            )
+        }
         Event::MassCanceled(e) => {
             write!(out, "mass-canceled {}", e.canceled)?;
             also(out, !e.account.is_zero(), "account", names.account(e.account))?;
@@ -145,6 +164,20 @@ fn write_trading(out: &mut impl Write, event: &Event<'_>, names: &Names) -> fmt:
     }
 }
 
+fn write_terms_accepted(out: &mut impl Write, e: &TermsAccepted, names: &Names) -> fmt::Result {
+    write!(out, "terms of {}", names.order(e.order))?;
+    also(
+        out,
+        !e.stop.is_zero(),
+        "stop",
+        decimal(e.stop.0, Some(e.currency)),
+    )?;
+    also(out, !e.min_qty.is_zero(), "minimum", e.min_qty)?;
+    also(out, !e.display_qty.is_zero(), "shows", e.display_qty)?;
+    let prevents = e.self_trade != SelfTradePrevention::CancelNewest;
+    also(out, prevents, "self-trade", e.self_trade)
+}
+
 fn write_replaced(out: &mut impl Write, e: &OrderReplaced, names: &Names) -> fmt::Result {
     let old = names.order(e.order).to_string();
     let new = label(e.cl_ord_id.0).to_string();
@@ -153,7 +186,11 @@ fn write_replaced(out: &mut impl Write, e: &OrderReplaced, names: &Names) -> fmt
     if !e.cl_ord_id.is_zero() && old != new {
         write!(out, " as {new}")?;
     }
-    also(out, e.leaves != e.total_qty, "leaves", e.leaves)
+    also(out, e.leaves != e.total_qty, "leaves", e.leaves)?;
+    match e.standing {
+        Standing::Book => Ok(()),
+        Standing::Waiting => out.write_str(", waits"),
+    }
 }
 
 /// What the numbers of a refusal are.

@@ -294,6 +294,7 @@ impl Names {
             Command::Genesis(_) | Command::Tick(_) | Command::AllSessionsDown(_) => Some(SessionId::HOUSE),
             Command::SessionUp(_) | Command::SessionDown(_) => Some(header.session),
             Command::PlaceOrder(c) => first_session(self.trader_of(c.account)),
+            Command::PlaceExtendedOrder(c) => first_session(self.trader_of(c.account)),
             Command::CancelOrder(c) => first_session(self.trader_of(c.account)),
             Command::ReplaceOrder(c) => first_session(self.trader_of(c.account)),
             Command::MassCancel(c) => first_session(self.trader_of(c.account)),

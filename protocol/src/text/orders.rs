@@ -11,37 +11,75 @@ impl Line<'_, '_> {
         let account = self.account()?;
         let qty = self.qty()?;
         let series = self.series()?;
-        let order_type = match self.words.flag("market") {
-            Some(_) => OrderType::Market,
-            None => OrderType::Limit,
-        };
+        let currency = self.names.currency_of(series);
+        let order_type = self.flagged(OrderType::ALL, OrderType::text, OrderType::Limit);
         let limit = match (self.words.pair("@", |_| true)?, order_type) {
-            (Some(word), _) => Price(self.money_of(word, self.names.currency_of(series))?),
-            (None, OrderType::Market) => Price::ZERO,
-            (None, OrderType::Limit) => return Err(self.words.missing("`@` and a price, or `market`")),
+            (Some(word), _) => Price(self.money_of(word, currency)?),
+            (None, OrderType::Market | OrderType::Stop) => Price::ZERO,
+            (None, OrderType::Limit | OrderType::StopLimit) => {
+                return Err(self.words.missing("`@` and a price, or `market`, or `stop`"));
+            }
         };
-        let execution = match self.words.flag("post-only") {
-            Some(_) => Execution::PostOnly,
-            None => Execution::Any,
-        };
-        let on_disconnect = match self.words.flag("persist") {
-            Some(_) => OnDisconnect::Persist,
-            None => OnDisconnect::Cancel,
-        };
-        built(&PlaceOrder {
+        let plain = PlaceOrder {
             account,
             series,
             qty,
             side,
             order_type,
             tif: self.time_in_force()?,
-            execution,
+            execution: self.flagged(Execution::ALL, Execution::text, Execution::Any),
             limit,
             expire_at: self.instant("expire")?,
             cl_ord_id: self.cl_ord_id(),
-            on_disconnect,
+            on_disconnect: self.flagged(&[OnDisconnect::Persist], OnDisconnect::text, OnDisconnect::Cancel),
             reserved: Reserved::ZERO,
+        };
+        self.with_terms(&plain, currency)
+    }
+
+    /// `extended at=26.00 min=5 show=10 self-trade=decrement`: any of these words makes it the extended command.
+    fn with_terms(&mut self, plain: &PlaceOrder, currency: Option<Currency>) -> Built {
+        let extended = self.words.flag("extended").is_some();
+        let stop = self.price("at", currency)?;
+        let (min_qty, display_qty) = (Qty(self.number("min")?), Qty(self.number("show")?));
+        let self_trade = match self.words.option("self-trade") {
+            Some(word) => {
+                let expected = "cancel-newest, cancel-oldest, cancel-both or decrement";
+                Some(word.expect(SelfTradePrevention::from_text(word.text), expected)?)
+            }
+            None => None,
+        };
+        let has_terms = !stop.is_zero() || !min_qty.is_zero() || !display_qty.is_zero();
+        if !extended && !has_terms && self_trade.is_none() {
+            return built(plain);
+        }
+        built(&PlaceExtendedOrder {
+            account: plain.account,
+            series: plain.series,
+            qty: plain.qty,
+            side: plain.side,
+            order_type: plain.order_type,
+            tif: plain.tif,
+            execution: plain.execution,
+            limit: plain.limit,
+            expire_at: plain.expire_at,
+            cl_ord_id: plain.cl_ord_id,
+            on_disconnect: plain.on_disconnect,
+            self_trade: self_trade.unwrap_or(SelfTradePrevention::CancelNewest),
+            reserved: Reserved::ZERO,
+            min_qty,
+            display_qty,
+            reserved2: Reserved::ZERO,
+            stop,
         })
+    }
+
+    /// The choice whose word stands in the line, else the one that goes without saying.
+    fn flagged<T: Copy>(&mut self, all: &[T], text: fn(T) -> &'static str, else_it_is: T) -> T {
+        let named = all
+            .iter()
+            .find(|choice| self.words.flag(text(**choice)).is_some());
+        named.copied().unwrap_or(else_it_is)
     }
 
     /// `tif=ioc`, or just `ioc`.

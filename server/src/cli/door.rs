@@ -209,6 +209,7 @@ async fn send(client: &Client, command: &Command<'_>) -> Result<ReqSeq, ClientEr
         Command::TransferUnits(c) => client.send(*c).await,
         Command::SetFreeze(c) => client.send(*c).await,
         Command::PlaceOrder(c) => client.send(*c).await,
+        Command::PlaceExtendedOrder(c) => client.send(*c).await,
         Command::CancelOrder(c) => client.send(*c).await,
         Command::ReplaceOrder(c) => client.send(*c).await,
         Command::MassCancel(c) => client.send(*c).await,

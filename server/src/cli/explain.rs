@@ -100,6 +100,9 @@ fn concerns(event: &Event<'_>, order: OrderId) -> bool {
         Event::OrderReplaced(e) => e.order == order,
         Event::OrderRested(e) => e.order == order,
         Event::OrderReduced(e) => e.order == order,
+        Event::TermsAccepted(e) => e.order == order,
+        Event::StopTriggered(e) => e.order == order,
+        Event::OrderRefreshed(e) => e.order == order,
         Event::Rejected(e) => e.order == order,
         // About no single order.
         Event::MassCanceled(_)

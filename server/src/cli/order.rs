@@ -5,8 +5,8 @@ use super::door::{Door, Outcome};
 use crate::exit::Exit;
 use xq_protocol::text::Names;
 use xq_protocol::{
-    AccountId, CancelOrder, ClOrdId, Command, Execution, Nanos, OnDisconnect, OrderId, OrderType, PlaceOrder,
-    Price, Qty, Reserved, SeriesId, Side, TimeInForce,
+    AccountId, CancelOrder, ClOrdId, Command, Execution, Nanos, OnDisconnect, OrderId, OrderType,
+    PlaceExtendedOrder, PlaceOrder, Price, Qty, Reserved, SelfTradePrevention, SeriesId, Side, TimeInForce,
 };
 
 /// Places or cancels an order.
@@ -39,18 +39,34 @@ struct Place {
     /// How many coupons.
     #[arg(long)]
     qty: u32,
-    /// Worst price, in minor units; a market order without it.
+    /// Worst price, in minor units; a market or stop order without it.
     #[arg(long)]
     limit: Option<u64>,
     /// The order's own id, 1 to 16 printable characters.
     #[arg(long)]
     id: String,
-    /// gtc, day, ioc or fok; without it, gtc for an order with a limit, ioc for a market order.
+    /// gtc, day, ioc or fok; without it, gtc for an order with a limit or a stop, ioc for a market order.
     #[arg(long)]
     tif: Option<String>,
     /// Refuse rather than take.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "reprice")]
     post_only: bool,
+    /// Give way by one tick rather than take.
+    #[arg(long)]
+    reprice: bool,
+    /// Wait until the last trade's price reaches this, in minor units.
+    #[arg(long)]
+    stop: Option<u64>,
+    /// Trade at least so many at once, or be refused.
+    #[arg(long)]
+    min: Option<u32>,
+    /// Show so many at a time.
+    #[arg(long)]
+    show: Option<u32>,
+    /// What becomes of it when it meets an order of its own participant: cancel-newest, cancel-oldest, cancel-both or
+    /// decrement.
+    #[arg(long)]
+    self_trade: Option<String>,
     /// Keep it when the session ends: else the end of this very command would cancel it.
     #[arg(long)]
     persist: bool,
@@ -75,9 +91,17 @@ struct Cancel {
 impl Order {
     pub(super) fn run(self) -> Result<(), Ended> {
         match &self.what {
-            What::Buy(place) => self.say(&Command::PlaceOrder(&place.order(Side::Buy)?)),
-            What::Sell(place) => self.say(&Command::PlaceOrder(&place.order(Side::Sell)?)),
+            What::Buy(place) => self.place(place, Side::Buy),
+            What::Sell(place) => self.place(place, Side::Sell),
             What::Cancel(cancel) => self.say(&Command::CancelOrder(&cancel.command()?)),
+        }
+    }
+
+    fn place(&self, place: &Place, side: Side) -> Result<(), Ended> {
+        let order = place.order(side)?;
+        match place.has_terms() {
+            true => self.say(&Command::PlaceExtendedOrder(&place.extended(&order)?)),
+            false => self.say(&Command::PlaceOrder(&order)),
         }
     }
 
@@ -96,7 +120,8 @@ impl Order {
 impl Place {
     fn order(&self, side: Side) -> Result<PlaceOrder, Ended> {
         let wanted = "gtc, day, ioc or fok is wanted";
-        let usual = if self.limit.is_some() { "gtc" } else { "ioc" };
+        let rests = self.limit.is_some() || self.stop.is_some();
+        let usual = if rests { "gtc" } else { "ioc" };
         let asked = self.tif.as_deref().unwrap_or(usual);
         let tif = TimeInForce::from_text(asked).filter(|tif| *tif != TimeInForce::Gtd);
         Ok(PlaceOrder {
@@ -104,16 +129,17 @@ impl Place {
             series: SeriesId(self.series),
             qty: Qty(self.qty),
             side,
-            order_type: if self.limit.is_some() {
-                OrderType::Limit
-            } else {
-                OrderType::Market
+            order_type: match (self.limit, self.stop) {
+                (Some(_), None) => OrderType::Limit,
+                (None, None) => OrderType::Market,
+                (Some(_), Some(_)) => OrderType::StopLimit,
+                (None, Some(_)) => OrderType::Stop,
             },
             tif: tif.ok_or_else(|| usage(format!("`{asked}`: {wanted}")))?,
-            execution: if self.post_only {
-                Execution::PostOnly
-            } else {
-                Execution::Any
+            execution: match (self.post_only, self.reprice) {
+                (false, false) => Execution::Any,
+                (true, _) => Execution::PostOnly,
+                (false, true) => Execution::PostOnlyReprice,
             },
             limit: Price(self.limit.unwrap_or(0)),
             expire_at: Nanos::ZERO,
@@ -124,6 +150,42 @@ impl Place {
                 OnDisconnect::Cancel
             },
             reserved: Reserved::ZERO,
+        })
+    }
+}
+
+impl Place {
+    fn has_terms(&self) -> bool {
+        let quantities = self.min.is_some() || self.show.is_some();
+        self.stop.is_some() || quantities || self.self_trade.is_some()
+    }
+
+    fn extended(&self, order: &PlaceOrder) -> Result<PlaceExtendedOrder, Ended> {
+        let wanted = "cancel-newest, cancel-oldest, cancel-both or decrement is wanted";
+        let self_trade = match self.self_trade.as_deref() {
+            Some(text) => {
+                SelfTradePrevention::from_text(text).ok_or_else(|| usage(format!("`{text}`: {wanted}")))?
+            }
+            None => SelfTradePrevention::CancelNewest,
+        };
+        Ok(PlaceExtendedOrder {
+            account: order.account,
+            series: order.series,
+            qty: order.qty,
+            side: order.side,
+            order_type: order.order_type,
+            tif: order.tif,
+            execution: order.execution,
+            limit: order.limit,
+            expire_at: order.expire_at,
+            cl_ord_id: order.cl_ord_id,
+            on_disconnect: order.on_disconnect,
+            self_trade,
+            reserved: Reserved::ZERO,
+            min_qty: Qty(self.min.unwrap_or(0)),
+            display_qty: Qty(self.show.unwrap_or(0)),
+            reserved2: Reserved::ZERO,
+            stop: Price(self.stop.unwrap_or(0)),
         })
     }
 }
