@@ -35,6 +35,9 @@ pub enum ClientError {
     /// What the exchange sent is no message here.
     #[error("unexpected message: {0}")]
     Unexpected(String),
+    /// A request for market data was refused; none for a code that this client does not know.
+    #[error("refused: {}", .0.map_or("for an unknown reason".to_owned(), |reason| format!("{reason}: {}", reason.text())))]
+    MarketRefused(Option<RejectReason>),
     /// There is no connection at the moment: wait for [`crate::Report::Up`].
     #[error("not connected at the moment")]
     NotUp,
@@ -76,6 +79,7 @@ impl ClientError {
             | ClientError::NotUp => true,
             ClientError::Key { .. }
             | ClientError::Unexpected(_)
+            | ClientError::MarketRefused(_)
             | ClientError::Closed
             | ClientError::OutOfOrder => false,
         }
@@ -84,6 +88,12 @@ impl ClientError {
     /// What a connection's end means: the exchange tells its reason in the closing code, too.
     pub(crate) fn from_connection(error: &quinn::ConnectionError) -> ClientError {
         if let quinn::ConnectionError::ApplicationClosed(close) = error {
+            // Market data closes a connection that it does not serve with the reject code itself.
+            let code = u16::try_from(close.error_code.into_inner()).ok().map(RejectCode);
+            if let Some(code) = code.filter(|code| RejectReason::from_code(*code).is_some()) {
+                let reason = TerminateReason::Refused;
+                return ClientError::Terminated { reason, code };
+            }
             let reason = usize::try_from(close.error_code.into_inner()).ok();
             if let Some(reason) = reason.and_then(|at| REASONS.get(at)) {
                 let code = RejectCode::ZERO;
@@ -118,6 +128,11 @@ impl From<ReadError> for ClientError {
             ReadError::Ended | ReadError::Broken(_) => ClientError::Connection(error.to_string()),
             ReadError::Decode(decode) => ClientError::Unexpected(decode.to_string()),
         }
+    }
+}
+impl From<xq_protocol::DecodeError> for ClientError {
+    fn from(error: xq_protocol::DecodeError) -> Self {
+        ClientError::Unexpected(error.to_string())
     }
 }
 impl From<quinn::WriteError> for ClientError {

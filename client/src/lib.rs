@@ -4,6 +4,8 @@
 //! [`Client::next_event`] hears what became of them. A lost connection is sought again: what was missed is told again
 //! first, what is unanswered is sent again under its own number, and the exchange executes no number twice.
 //!
+//! [`market::MarketData`] keeps right books of the series one follows, on a connection of its own.
+//!
 //! Architecture invariant: nothing here knows the gateway or any other room but the protocol.
 
 #![deny(unsafe_code)]
@@ -14,6 +16,7 @@ mod driver;
 mod error;
 mod feed;
 mod link;
+pub mod market;
 mod outbox;
 mod resume;
 mod wire;

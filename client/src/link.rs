@@ -110,7 +110,19 @@ pub(crate) async fn ask<M: Message>(connection: &Connection, request: &M) -> Res
 
 /// The socket and keys for all connections of a client.
 pub(crate) fn endpoint(config: &Config) -> Result<Endpoint, ClientError> {
-    let local = match config.addr {
+    let mut endpoint = socket(config.addr, config.mtu)?;
+    let papers = Papers {
+        ca: &config.ca,
+        cert: &config.cert,
+        key: &config.key,
+    };
+    endpoint.set_default_client_config(client_config(&papers, b"xqoe/1", transport(config.mtu))?);
+    Ok(endpoint)
+}
+
+/// A socket for connections to an address.
+pub(crate) fn socket(remote: std::net::SocketAddr, mtu: Option<u16>) -> Result<Endpoint, ClientError> {
+    let local = match remote {
         std::net::SocketAddr::V4(_) => std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
         std::net::SocketAddr::V6(_) => std::net::SocketAddr::from(([0_u16; 8], 0)),
     };
@@ -123,36 +135,47 @@ pub(crate) fn endpoint(config: &Config) -> Result<Endpoint, ClientError> {
     socket.set_send_buffer_size(4 << 20)?;
     socket.bind(&local.into())?;
     let mut udp = EndpointConfig::default();
-    if let Some(mtu) = config.mtu.map(|mtu| mtu.clamp(MTU_MIN, MTU_MAX)) {
+    if let Some(mtu) = mtu.map(|mtu| mtu.clamp(MTU_MIN, MTU_MAX)) {
         udp.max_udp_payload_size(mtu)
             .expect("clamped to the transport's range");
     }
-    let mut endpoint = Endpoint::new(udp, None, socket.into(), Arc::new(TokioRuntime))?;
-    endpoint.set_default_client_config(client_config(config)?);
-    Ok(endpoint)
+    Ok(Endpoint::new(udp, None, socket.into(), Arc::new(TokioRuntime))?)
 }
 
-fn client_config(config: &Config) -> Result<ClientConfig, ClientError> {
+/// The files that a client shows itself and knows the exchange by.
+pub(crate) struct Papers<'a> {
+    pub(crate) ca: &'a Path,
+    pub(crate) cert: &'a Path,
+    pub(crate) key: &'a Path,
+}
+
+/// The client's side of every handshake of a protocol.
+pub(crate) fn client_config(
+    papers: &Papers<'_>,
+    alpn: &[u8],
+    transport: TransportConfig,
+) -> Result<ClientConfig, ClientError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = rustls::RootCertStore::empty();
-    for authority in certificates(&config.ca)? {
-        roots.add(authority).map_err(|error| bad(&config.ca, &error))?;
+    for authority in certificates(papers.ca)? {
+        roots.add(authority).map_err(|error| bad(papers.ca, &error))?;
     }
-    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| bad(&config.key, &error))?;
+    let key = PrivateKeyDer::from_pem_file(papers.key).map_err(|error| bad(papers.key, &error))?;
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| bad(&config.cert, &error))?
+        .map_err(|error| bad(papers.cert, &error))?
         .with_root_certificates(roots)
-        .with_client_auth_cert(certificates(&config.cert)?, key)
-        .map_err(|error| bad(&config.cert, &error))?;
-    tls.alpn_protocols = vec![b"xqoe/1".to_vec()];
-    let quic = QuicClientConfig::try_from(tls).map_err(|error| bad(&config.cert, &error))?;
+        .with_client_auth_cert(certificates(papers.cert)?, key)
+        .map_err(|error| bad(papers.cert, &error))?;
+    tls.alpn_protocols = vec![alpn.to_vec()];
+    let quic = QuicClientConfig::try_from(tls).map_err(|error| bad(papers.cert, &error))?;
     let mut client = ClientConfig::new(Arc::new(quic));
-    client.transport_config(Arc::new(transport(config.mtu)));
+    client.transport_config(Arc::new(transport));
     Ok(client)
 }
 
-fn transport(mtu: Option<u16>) -> TransportConfig {
+/// What holds for every connection.
+pub(crate) fn transport(mtu: Option<u16>) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(0))

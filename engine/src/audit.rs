@@ -25,6 +25,8 @@ pub struct RestingOrder {
     pub leaves: Qty,
     /// What is shown of it.
     pub shown: Qty,
+    /// So many are shown at a time; zero shows all.
+    pub display: Qty,
 }
 
 impl Exchange {
@@ -122,6 +124,7 @@ impl Venue {
             price: series.price(node.rung),
             leaves: node.leaves,
             shown: self.floor.shown(slot),
+            display: self.floor.display(slot),
         }
     }
 

@@ -266,6 +266,15 @@ impl Floor {
         }
     }
 
+    /// How many are shown of an order at a time; zero when all are.
+    pub fn display(&self, slot: Slot) -> Qty {
+        let (node, details) = self.orders.both(slot);
+        match node.marks.has(Marks::ICEBERG) {
+            true => self.terms.get(details.terms).display,
+            false => Qty::ZERO,
+        }
+    }
+
     /// Shows what is to be shown of an order whose quantity is new.
     pub fn show(&mut self, slot: Slot) {
         let (node, details) = self.orders.both(slot);

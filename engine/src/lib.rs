@@ -33,6 +33,7 @@ mod series;
 mod session;
 mod stops;
 mod terms;
+mod views;
 
 pub use audit::RestingOrder;
 pub use book::{Book, BookFill, BookOrder, BookSize, Incoming, NoSuchOrder, Rest};
@@ -42,3 +43,4 @@ pub use ledger::Balance;
 pub use matching::FILLS_MAX;
 pub use room::{Fill, Table};
 pub use session::WINDOW;
+pub use views::SeriesView;

@@ -15,6 +15,7 @@ const WHOLE: u64 = 10_000;
 
 /// A series and its book.
 pub(crate) struct Series {
+    pub symbol: Symbol,
     pub state: SeriesState,
     pub phase: Phase,
     pub killed: Killed,
@@ -77,6 +78,7 @@ impl Series {
     fn draft(terms: &DraftSeries, balances: SeriesBalances) -> Series {
         let rungs = terms.face.0 / terms.tick.0;
         Series {
+            symbol: terms.symbol,
             state: SeriesState::Draft,
             phase: Phase::Closed,
             killed: Killed::No,

@@ -1,4 +1,4 @@
-//! Any bytes are a frame or an error that says what is wrong; what is a frame prints.
+//! Any bytes are a frame, or a packet, or an error that says what is wrong; what is a frame prints.
 
 use super::{Verdict, hostile};
 use xq_protocol::Frame;
@@ -9,6 +9,6 @@ pub fn run(bytes: &[u8]) -> Verdict {
     Verdict::taken_if(|| {
         frame.is_ok_and(|frame| {
             frame.command().is_ok() || frame.event().is_ok() || frame.session_message().is_ok()
-        })
+        }) || hostile::packet_stands_or_says(bytes) > 0
     })
 }

@@ -29,7 +29,7 @@ impl GatewayConfig {
     /// # Errors
     /// A file that cannot be read or is unfit, named.
     pub fn check(&self) -> Result<(), GatewayError> {
-        tls::server_config(self).map(|_| ())
+        tls::order_entry_config(self).map(|_| ())
     }
 
     /// The first moment at which the server's certificate is not valid any more, Unix seconds.

@@ -6,6 +6,7 @@ use crate::config::Limits;
 use crate::feed::FeedId;
 use crate::floor::Floor;
 use crate::frames::{Frames, Inbound, each};
+use crate::market::Delays;
 use crate::output::{Output, Presence};
 use crate::pipe::{Bells, Taken};
 use crate::register::LinkId;
@@ -33,6 +34,8 @@ pub struct Borders {
     pub clock: Arc<dyn Clock>,
     /// Rung by the publisher once a durable batch.
     pub bell: Arc<tokio::sync::Notify>,
+    /// Where private and public telling meet.
+    pub delays: Arc<Delays>,
 }
 
 /// All that the gateway's one thread shares between its connections.
@@ -41,6 +44,7 @@ pub struct Hub {
     ingress: Box<dyn Ingress>,
     source: Box<dyn EventSource>,
     clock: Arc<dyn Clock>,
+    delays: Arc<Delays>,
     stats: Arc<Stats>,
     limits: Limits,
     started: Nanos,
@@ -71,6 +75,7 @@ impl Hub {
             source: borders.source,
             started: borders.clock.now(),
             clock: borders.clock,
+            delays: borders.delays,
             stats,
             limits,
             out: Output::default(),
@@ -90,6 +95,7 @@ impl Hub {
     pub fn poll(&mut self) -> usize {
         let (now, durable) = (self.clock.now(), self.source.durable());
         let (floor, stats, started) = (&mut self.floor, &self.stats, self.started);
+        let (clock, delays) = (&self.clock, &self.delays);
         let mut first = true;
         let visited = self.source.poll(&mut |frame| {
             // What was told before this start says nothing of how long it took.
@@ -99,6 +105,9 @@ impl Hub {
                     .count(Nanos(now.0.saturating_sub(frame.header.time.0)));
             }
             floor.visit(frame, now, durable);
+            if Delays::is_timed(frame.header) && frame.header.time >= started {
+                delays.told_privately(frame.header.seq, clock.now());
+            }
         });
         let repeated = self.repeat_some();
         self.floor.drop_slow();

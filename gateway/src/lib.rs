@@ -1,4 +1,4 @@
-//! The gateway: QUIC order entry, sessions, throttle, order feed.
+//! The gateway: QUIC order entry, sessions, throttle, order feed; market data on a thread of its own.
 //!
 //! Sessions are machines without I/O ([`session::Session`]); one thread carries bytes between QUIC streams, the machines
 //! and the exchange's two borders ([`Ingress`], [`EventSource`]). What it must know of the exchange (keys, roles, books,
@@ -16,6 +16,7 @@ mod feed;
 mod floor;
 mod frames;
 mod hub;
+mod market;
 mod output;
 mod pipe;
 mod register;
@@ -30,7 +31,12 @@ mod trial;
 
 pub use border::{Clock, EventSource, Ingress};
 pub use config::{GatewayConfig, Limits, Transport};
+pub use frames::Inbound;
 pub use hub::Borders;
+pub use market::{
+    Delays, MARKET_ALPN, Market, MarketBorders, MarketConfig, MarketDoor, MarketHub, MarketLimits,
+    MarketStats, SubscriberId,
+};
 pub use serve::{Gateway, GatewayError, Stop, fingerprint_of, serve};
 pub use stats::{Counter, DURATION_STEPS, Durations, Stats};
 pub use tls::ALPN;

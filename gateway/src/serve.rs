@@ -1,11 +1,11 @@
 //! The gateway's thread: one runtime, one endpoint, one hub.
 
-use crate::config::GatewayConfig;
+use crate::config::{GatewayConfig, Transport};
 use crate::connection::{Shared, serve as serve_connection};
 use crate::hub::{Borders, Hub};
 use crate::stats::Stats;
 use crate::tls;
-use quinn::{Endpoint, Incoming, TokioRuntime, VarInt};
+use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime, VarInt};
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
@@ -56,7 +56,8 @@ impl Stop {
         self.inner.0.store(true, Ordering::Release);
         self.inner.1.notify_one();
     }
-    async fn asked(&self) {
+    /// Resolves once it was asked.
+    pub(crate) async fn asked(&self) {
         while !self.inner.0.load(Ordering::Acquire) {
             self.inner.1.notified().await;
         }
@@ -120,7 +121,7 @@ impl Gateway {
     /// # Errors
     /// A file that cannot be read or is unfit, named; the old ones stay in use then.
     pub fn renew_keys(&self) -> Result<(), GatewayError> {
-        let server = tls::server_config(&self.config)?;
+        let server = tls::order_entry_config(&self.config)?;
         let ends = tls::certificate_ends(&self.config)?;
         self.endpoint.set_server_config(Some(server));
         self.stats.certificate_ends.store(ends, Ordering::Relaxed);
@@ -170,10 +171,11 @@ pub fn serve(
     let hub = Rc::new(RefCell::new(hub));
     let shared = Shared { hub, stats };
     LocalSet::new().block_on(&runtime, async {
-        let endpoint = listen(config)?;
+        let server = tls::order_entry_config(config)?;
+        let endpoint = listen(config.listen, &config.transport, server)?;
         let address = endpoint
             .local_addr()
-            .map_err(|source| listen_error(config, source))?;
+            .map_err(|source| listen_error(config.listen, source))?;
         tracing::info!(%address, "gateway listens");
         ready(&endpoint, address);
         let follower = spawn_local(follow(shared.clone(), bell));
@@ -194,26 +196,31 @@ pub fn serve(
     })
 }
 
-fn listen_error(config: &GatewayConfig, source: std::io::Error) -> GatewayError {
-    let address = config.listen;
+fn listen_error(address: SocketAddr, source: std::io::Error) -> GatewayError {
     GatewayError::Listen { address, source }
 }
 
-fn listen(config: &GatewayConfig) -> Result<Endpoint, GatewayError> {
-    let server = tls::server_config(config)?;
-    let address = config.listen;
+/// Listens at an address.
+///
+/// # Errors
+/// [`GatewayError::Listen`].
+pub(crate) fn listen(
+    address: SocketAddr,
+    transport: &Transport,
+    server: ServerConfig,
+) -> Result<Endpoint, GatewayError> {
     let socket = || -> std::io::Result<std::net::UdpSocket> {
         use socket2::{Domain, Protocol, Socket, Type};
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        socket.set_recv_buffer_size(config.transport.socket_buffer)?;
-        socket.set_send_buffer_size(config.transport.socket_buffer)?;
+        socket.set_recv_buffer_size(transport.socket_buffer)?;
+        socket.set_send_buffer_size(transport.socket_buffer)?;
         socket.bind(&address.into())?;
         Ok(socket.into())
     };
-    let socket = socket().map_err(|source| listen_error(config, source))?;
-    let endpoint = tls::endpoint_config(&config.transport);
+    let socket = socket().map_err(|source| listen_error(address, source))?;
+    let endpoint = tls::endpoint_config(transport);
     Endpoint::new(endpoint, Some(server), socket, Arc::new(TokioRuntime))
-        .map_err(|source| listen_error(config, source))
+        .map_err(|source| listen_error(address, source))
 }
 
 /// Follows the events: one wake-up a durable batch.
@@ -239,7 +246,7 @@ async fn tick(shared: Shared, heartbeat: Nanos) {
     }
 }
 
-async fn accept(endpoint: Endpoint, limits: crate::config::Transport, shared: Shared) {
+async fn accept(endpoint: Endpoint, limits: Transport, shared: Shared) {
     while let Some(incoming) = endpoint.accept().await {
         let open = usize::try_from(shared.stats.connections.get()).unwrap_or(usize::MAX);
         if open >= limits.connections_max {
@@ -286,7 +293,7 @@ async fn connect(incoming: Incoming, within: Duration, shared: Shared, open: Ope
 }
 
 /// SHA-256 of the client's own certificate.
-fn fingerprint(connection: &quinn::Connection) -> Option<Hash> {
+pub(crate) fn fingerprint(connection: &quinn::Connection) -> Option<Hash> {
     let identity = connection.peer_identity()?;
     let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
     Some(fingerprint_of(chain.first()?))

@@ -19,6 +19,12 @@ impl Counter {
             Ordering::Relaxed,
         );
     }
+    pub(crate) fn set(&self, count: usize) {
+        self.0.store(
+            u64::try_from(count).expect("a usize fits 64 bits"),
+            Ordering::Relaxed,
+        );
+    }
     pub(crate) fn down(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -28,7 +28,14 @@ impl Throttle {
     /// Takes a token, if there is one.
     #[inline]
     pub fn take(&mut self, now: Nanos) -> bool {
-        let full_at = self.full_at.max(now.0).saturating_add(self.interval);
+        self.take_many(now, 1)
+    }
+
+    /// Takes so many tokens, if they are there.
+    #[inline]
+    pub fn take_many(&mut self, now: Nanos, tokens: u64) -> bool {
+        let cost = self.interval.saturating_mul(tokens);
+        let full_at = self.full_at.max(now.0).saturating_add(cost);
         let admitted = full_at - now.0 <= self.depth;
         if admitted {
             self.full_at = full_at;

@@ -20,38 +20,65 @@ const MTU_MIN: u16 = 1_200;
 /// Largest UDP payload: the kernel splits at most 64 KiB at once into datagrams, and quinn hands it ten.
 const MTU_MAX: u16 = 6_500;
 
-/// The server's side of every handshake.
+/// The files that a server shows itself and knows its clients by.
+pub struct Papers<'a> {
+    /// PEM file: the server's certificate chain.
+    pub cert: &'a Path,
+    /// PEM file: its private key.
+    pub key: &'a Path,
+    /// PEM file: the authority that signs client certificates.
+    pub client_ca: &'a Path,
+}
+
+/// The server's side of every handshake of order entry.
 ///
 /// # Errors
 /// A file that cannot be read or holds no key, named.
-pub fn server_config(config: &GatewayConfig) -> Result<ServerConfig, GatewayError> {
+pub fn order_entry_config(config: &GatewayConfig) -> Result<ServerConfig, GatewayError> {
+    let papers = Papers {
+        cert: &config.cert,
+        key: &config.key,
+        client_ca: &config.client_ca,
+    };
+    let limits = &config.transport;
+    server_config(&papers, ALPN, (transport(limits), limits.connections_max))
+}
+
+/// The server's side of every handshake of a protocol, with so many that may wait at once.
+///
+/// # Errors
+/// A file that cannot be read or holds no key, named.
+pub fn server_config(
+    papers: &Papers<'_>,
+    alpn: &[u8],
+    (transport, connections_max): (TransportConfig, usize),
+) -> Result<ServerConfig, GatewayError> {
     let provider = Arc::new(crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
-    for authority in certificates(&config.client_ca)? {
+    for authority in certificates(papers.client_ca)? {
         roots
             .add(authority)
-            .map_err(|error| bad(&config.client_ca, &error))?;
+            .map_err(|error| bad(papers.client_ca, &error))?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .build()
-        .map_err(|error| bad(&config.client_ca, &error))?;
-    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| bad(&config.key, &error))?;
+        .map_err(|error| bad(papers.client_ca, &error))?;
+    let key = PrivateKeyDer::from_pem_file(papers.key).map_err(|error| bad(papers.key, &error))?;
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| bad(&config.cert, &error))?
+        .map_err(|error| bad(papers.cert, &error))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(certificates(&config.cert)?, key)
-        .map_err(|error| bad(&config.cert, &error))?;
-    tls.alpn_protocols = vec![ALPN.to_vec()];
+        .with_single_cert(certificates(papers.cert)?, key)
+        .map_err(|error| bad(papers.cert, &error))?;
+    tls.alpn_protocols = vec![alpn.to_vec()];
     // An order sent as early data could be replayed by whoever recorded it.
     tls.max_early_data_size = 0;
-    let quic = QuicServerConfig::try_from(tls).map_err(|error| bad(&config.cert, &error))?;
+    let quic = QuicServerConfig::try_from(tls).map_err(|error| bad(papers.cert, &error))?;
     let mut server = ServerConfig::with_crypto(Arc::new(quic));
-    let limits = &config.transport;
     server
-        .transport_config(Arc::new(transport(limits)))
+        .transport_config(Arc::new(transport))
         .migration(false)
-        .max_incoming(limits.connections_max)
+        .max_incoming(connections_max)
         .incoming_buffer_size(64 << 10)
         .incoming_buffer_size_total(4 << 20)
         .retry_token_lifetime(Duration::from_secs(15));
@@ -71,7 +98,8 @@ pub fn certificate_ends(config: &GatewayConfig) -> Result<i64, GatewayError> {
     Ok(own.validity().not_after.timestamp() + 1)
 }
 
-fn transport(limits: &Transport) -> TransportConfig {
+/// What holds for every connection: each limit is set.
+pub fn transport(limits: &Transport) -> TransportConfig {
     let mut transport = TransportConfig::default();
     let idle = u32::try_from(limits.idle.as_millis()).unwrap_or(u32::MAX);
     transport

@@ -26,7 +26,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[tokio::test]
 async fn a_resuming_client_cannot_send_early_data() {
     let venue = Venue::standard();
-    let mut tls = raw_tls(&venue, &venue.keys[0]);
+    let mut tls = raw_tls(&venue.authority, &venue.keys[0]);
     tls.enable_early_data = true;
     let endpoint = raw_endpoint(tls);
     let connect = || {
@@ -222,7 +222,7 @@ async fn half_open_connections_are_bounded_and_go() {
         ..limits()
     };
     let venue = Venue::open(patient, few);
-    let endpoint = raw_endpoint(raw_tls(&venue, &venue.keys[0]));
+    let endpoint = raw_endpoint(raw_tls(&venue.authority, &venue.keys[0]));
     let mut open = Vec::new();
     let mut refused = 0;
     for _ in 0..200 {
@@ -269,7 +269,7 @@ async fn handshakes_that_never_end_are_bounded_and_go() {
     let mut initial = None;
     // A real client's first packet, taken off the wire, sent from 200 addresses that never answer.
     let listener = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    let endpoint = raw_endpoint(raw_tls(&venue, &venue.keys[0]));
+    let endpoint = raw_endpoint(raw_tls(&venue.authority, &venue.keys[0]));
     let connecting = endpoint
         .connect(listener.local_addr().expect("bound"), "localhost")
         .expect("a good address");

@@ -7,11 +7,14 @@
 compile_error!("frames are little-endian views: this machine is big-endian");
 
 mod audience;
+mod book;
 mod choice;
 mod command;
 mod event;
 mod frame;
+mod market;
 mod meta;
+mod packet;
 mod reject;
 mod role;
 mod session;
@@ -20,11 +23,14 @@ mod transfer;
 mod units;
 
 pub use audience::Audience;
+pub use book::{Book, BookError, IdHasher, Level, book_hash};
 pub use choice::*;
 pub use command::*;
 pub use event::*;
 pub use frame::*;
+pub use market::*;
 pub use meta::{Field, Message, Shape, WireType};
+pub use packet::*;
 pub use reject::RejectReason;
 pub use role::{HouseOnly, Rule, is_urgent, may_need_approval, needs_approval, rule};
 pub use session::*;

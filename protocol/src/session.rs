@@ -150,7 +150,7 @@ messages! {
         seq: Seq,
     }
     /// An order rests.
-    OrderAdded = 401 {
+    OrderAdded = 310 {
         /// The order.
         order: OrderId,
         /// Its price.
@@ -165,7 +165,7 @@ messages! {
         reserved: Reserved<7>,
     }
     /// A resting order traded.
-    OrderExecuted = 402 {
+    OrderExecuted = 311 {
         /// The order.
         order: OrderId,
         /// The price.
@@ -182,7 +182,7 @@ messages! {
         reserved: Reserved<3>,
     }
     /// A resting order has less quantity and keeps its place.
-    OrderLowered = 403 {
+    OrderLowered = 312 {
         /// The order.
         order: OrderId,
         /// The series.
@@ -191,7 +191,7 @@ messages! {
         leaves: Qty,
     }
     /// A resting order is gone without a trade.
-    OrderDeleted = 404 {
+    OrderDeleted = 313 {
         /// The order.
         order: OrderId,
         /// The series.

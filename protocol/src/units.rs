@@ -70,6 +70,12 @@ unit!(/// Business date as the number year × 10,000 + month × 100 + day; 0 is 
     Date(u32), "uint32");
 unit!(/// Fee schedule, 0 to 255.
     ScheduleId(u16), "uint16");
+unit!(/// Number of a message within its market-data channel, from 1 without gaps; they begin anew with each start.
+    ChannelSeq(u64), "uint64");
+unit!(/// Market-data channels, a bit each: the lowest is channel 0.
+    ChannelMask(u64), "uint64");
+unit!(/// Hash of a book: equal for the same orders in the same places.
+    BookHash(u64), "uint64");
 unit!(/// A plain count.
     Count(u32), "uint32");
 unit!(/// Case number of the authority or officer who ordered a measure.

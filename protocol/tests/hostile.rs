@@ -5,11 +5,12 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use support::golden::golden_frame;
+use support::golden::{golden_frame, golden_packet};
 use support::hostile::{any_bytes, any_text};
 use support::{Random, Row, all_messages, frame_of, random_body};
 use xq_protocol::text::{Names, print_command};
 use xq_protocol::*;
+use zerocopy::IntoBytes;
 
 /// Counts what each thread allocates.
 struct Counting;
@@ -204,6 +205,76 @@ fn random_and_flipped_bytes_stand_or_say() {
                 flipped[at] ^= 1 << random.below(8);
             }
             any_bytes(&flipped);
+        }
+    }
+}
+
+#[test]
+fn a_packet_cut_or_mislabelled_anywhere_is_named_and_its_bad_bytes_too() {
+    for row in MARKET_MESSAGES {
+        let golden = golden_packet(row);
+        let whole = golden.as_bytes();
+        for length in 0..whole.len() {
+            let error = Packet::split(&whole[..length]).expect_err("it is cut");
+            let need = if length < PACKET_HEADER_LEN {
+                PACKET_HEADER_LEN
+            } else {
+                whole.len()
+            };
+            assert_eq!(error, DecodeError::Truncated { have: length, need }, "{}", row.1);
+        }
+        let read = |change: &dyn Fn(&mut [u8])| {
+            let mut words = golden.clone();
+            change(words.as_mut_bytes());
+            let (packet, _) = Packet::split(words.as_bytes())?;
+            packet.messages().try_for_each(|message| message.map(drop))
+        };
+        assert_eq!(read(&|_| {}), Ok(()), "{}", row.1);
+        assert!(matches!(read(&|b| b[0] -= 8), Err(DecodeError::Truncated { .. })));
+        assert!(matches!(read(&|b| b[0] -= 1), Err(DecodeError::BadLength { .. })));
+        assert!(matches!(read(&|b| b[1] = 5), Err(DecodeError::BadLength { .. })));
+        assert_eq!(
+            read(&|b| b[2] = 9),
+            Err(DecodeError::UnknownVersion { version: 9 })
+        );
+        assert!(
+            matches!(read(&|b| b[6] = 2), Err(DecodeError::Truncated { .. })),
+            "fewer than it says"
+        );
+        assert!(
+            matches!(read(&|b| b[6] = 0), Err(DecodeError::BadLength { .. })),
+            "more than it says"
+        );
+        assert!(matches!(
+            read(&|b| b[PACKET_HEADER_LEN + 2] += 1),
+            Err(DecodeError::Truncated { .. })
+        ));
+        assert!(matches!(
+            read(&|b| b[PACKET_HEADER_LEN + 1] = 0xFF),
+            Err(DecodeError::UnknownTemplate { .. })
+        ));
+        for field in row
+            .3
+            .iter()
+            .filter(|field| matches!(field.shape, Shape::Choice(_) | Shape::Zeros(_)))
+        {
+            let at = PACKET_HEADER_LEN + MESSAGE_HEAD_LEN + field.offset;
+            let error = read(&|b| b[at] = 0xFF);
+            assert!(matches!(error, Err(DecodeError::BadField { field: f, .. }) if f == field.name));
+        }
+    }
+}
+
+#[test]
+fn a_flipped_packet_stands_or_says() {
+    for row in MARKET_MESSAGES {
+        let golden = golden_packet(row);
+        for byte in 0..golden.as_bytes().len() {
+            for bit in 0..8 {
+                let mut flipped = golden.as_bytes().to_vec();
+                flipped[byte] ^= 1 << bit;
+                any_bytes(&flipped);
+            }
         }
     }
 }

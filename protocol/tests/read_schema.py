@@ -57,8 +57,11 @@ def main():
     schema = ElementTree.parse(sys.argv[1]).getroot()
     if schema.get("byteOrder") != "littleEndian":
         fail("byteOrder is not littleEndian")
-    composite = schema.find(f"types/composite[@name='{schema.get('headerType')}']")
-    header_fields = [(t.get("name"), Type(t), None) for t in composite]
+
+    def composite(name):
+        return [(t.get("name"), Type(t), None) for t in schema.find(f"types/composite[@name='{name}']")]
+
+    header_fields = composite(schema.get("headerType"))
     types = {t.get("name"): Type(t) for t in schema.find("types") if t.tag in ("type", "enum")}
     messages = {int(m.get("id")): m for m in schema.findall(f"{SBE}message")}
 
@@ -79,6 +82,24 @@ def main():
         values, _ = read_fields(fields, data[body_at:], path.stem)
         print(json.dumps({"name": path.stem, "header": header, "fields": values}, separators=(",", ":")))
         seen.add(header["templateId"])
+
+    packet_fields, head_fields = composite("packetHeader"), composite("packetMessageHead")
+    for path in sorted(pathlib.Path(sys.argv[2]).glob("packets/*.hex"), key=lambda p: p.stem):
+        data = bytes.fromhex(path.read_text())
+        packet, head_at = read_fields(packet_fields, data, path.stem)
+        head, body_length = read_fields(head_fields, data[head_at:], path.stem)
+        body_at = head_at + body_length
+        message = messages.get(head["templateId"])
+        if message is None or message.get("name") != path.stem:
+            fail(f"{path.name}: the schema has no such message {head['templateId']}")
+        if packet["length"] != len(data) or packet["version"] != int(schema.get("version")):
+            fail(f"{path.name}: another length or version than the schema's")
+        if not 8 * head["words"] == int(message.get("blockLength")) == len(data) - body_at:
+            fail(f"{path.name}: the body is not as long as the schema says")
+        fields = [(f.get("name"), types[f.get("type")], int(f.get("offset"))) for f in message.findall("field")]
+        values, _ = read_fields(fields, data[body_at:], path.stem)
+        seen.add(head["templateId"])
+        print(json.dumps({"name": path.stem, "packet": packet, "head": head, "fields": values}, separators=(",", ":")))
     if seen != set(messages):
         fail(f"no golden frame for {sorted(set(messages) - seen)}")
 

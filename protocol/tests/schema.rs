@@ -7,9 +7,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command as Process;
 use support::bless::check;
-use support::golden::{golden_frame, hex_lines, value};
-use support::{Row, all_messages, pages, xml};
+use support::golden::{golden_frame, golden_packet, hex_lines, value};
+use support::{Row, all_messages, framed_and_packed, pages, xml};
 use xq_protocol::*;
+use zerocopy::IntoBytes;
 
 #[test]
 fn the_schema_is_as_committed() {
@@ -30,17 +31,22 @@ fn every_message_has_its_golden_bytes() {
             &hex_lines(golden_frame(row).bytes()),
         );
     }
+    for row in MARKET_MESSAGES {
+        let packet = golden_packet(row);
+        check(
+            &format!("golden/packets/{}.hex", row.1),
+            &hex_lines(packet.as_bytes()),
+        );
+    }
 }
 
 #[test]
 fn template_ids_and_names_are_used_once_and_fields_leave_no_gap() {
-    let ids: BTreeSet<u16> = all_messages().map(|row| row.0).collect();
-    let names: BTreeSet<&str> = all_messages().map(|row| row.1).collect();
-    assert_eq!(
-        (ids.len(), names.len()),
-        (all_messages().count(), all_messages().count())
-    );
-    for row in all_messages() {
+    let ids: BTreeSet<u16> = framed_and_packed().map(|row| row.0).collect();
+    let names: BTreeSet<&str> = framed_and_packed().map(|row| row.1).collect();
+    let count = framed_and_packed().count();
+    assert_eq!((ids.len(), names.len()), (count, count));
+    for row in framed_and_packed() {
         let end = row.3.iter().fold(0, |end, field| {
             assert_eq!(field.offset, end, "{} {}", row.1, field.name);
             field.offset + field.length
@@ -71,6 +77,62 @@ fn the_views_show_what_the_field_tables_say() {
             }
         }
     }
+}
+
+#[test]
+fn the_views_of_packets_show_what_the_field_tables_say() {
+    for row in MARKET_MESSAGES {
+        let golden = golden_packet(row);
+        let (packet, rest) = Packet::split(golden.as_bytes()).expect("a packet");
+        let messages: Result<Vec<_>, _> = packet.messages().collect();
+        let [message] = messages.expect("messages")[..] else {
+            panic!("one message is in it");
+        };
+        let text = format!("{:?}", message.message);
+        assert!(rest.is_empty() && message.message.template() == row.0);
+        assert_eq!((message.seq.0, message.time.0 % 10), (0x0807_0605_0403_0207, 4));
+        let body = &golden.as_bytes()[PACKET_HEADER_LEN + MESSAGE_HEAD_LEN..];
+        for field in row.3 {
+            if let (_, Some(debug)) = value(field, body) {
+                assert!(text.contains(&debug), "{debug} is not in {text}");
+            }
+        }
+    }
+}
+
+/// The line of JSON that a reader of the schema prints for a golden packet.
+fn packet_json(row: &Row) -> String {
+    let golden = golden_packet(row);
+    let (packet, _) = Packet::split(golden.as_bytes()).expect("a packet");
+    let (h, m) = (
+        packet.header,
+        packet.messages().next().expect("one").expect("right").head,
+    );
+    let mut line = format!(
+        "{{\"name\":\"{}\",\"packet\":{{\"length\":{},\"version\":{},\"channel\":{},\"count\":{},\"ch_seq\":\"{}\",\
+         \"seq\":\"{}\",\"time\":\"{}\"}},\"head\":{{\"templateId\":{},\"words\":{},\"flags\":{},\"series\":{},\
+         \"time_after\":{},\"seq_after\":{}}},\"fields\":{{",
+        row.1,
+        h.length,
+        h.version,
+        h.channel,
+        h.count,
+        h.ch_seq,
+        h.seq,
+        h.time,
+        m.template,
+        m.words,
+        m.flags,
+        m.series,
+        m.time_after,
+        m.seq_after
+    );
+    let body = &golden.as_bytes()[PACKET_HEADER_LEN + MESSAGE_HEAD_LEN..];
+    for (i, field) in row.3.iter().enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        write!(line, "{comma}\"{}\":{}", field.name, value(field, body).0).expect("a String takes all");
+    }
+    line + "}}"
 }
 
 /// The line of JSON that a reader of the schema prints for a golden frame.
@@ -117,7 +179,10 @@ fn a_reader_of_the_published_schema_decodes_every_golden_frame() {
     let read = String::from_utf8(output.stdout).expect("JSON is UTF-8");
     let mut rows: Vec<&Row> = all_messages().collect();
     rows.sort_by_key(|row| row.1);
-    let expected: Vec<String> = rows.into_iter().map(json).collect();
+    let mut packed: Vec<&Row> = MARKET_MESSAGES.iter().collect();
+    packed.sort_by_key(|row| row.1);
+    let packed = packed.into_iter().map(packet_json);
+    let expected: Vec<String> = rows.into_iter().map(json).chain(packed).collect();
     let read: Vec<&str> = read.lines().collect();
     assert_eq!(
         read.len(),

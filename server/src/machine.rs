@@ -73,6 +73,7 @@ pub fn findings(config: &Config) -> Vec<Finding> {
         clock(),
         stolen(),
     ];
+    findings.extend(config.market_data().map(market_data));
     findings.extend(config.page().map(page));
     findings.extend(real_time(config));
     findings.push(folder(config));
@@ -115,35 +116,27 @@ fn participants(config: &Config) -> Finding {
     }
 }
 
-fn door(listen: SocketAddr) -> Finding {
-    match UdpSocket::bind(listen) {
-        Ok(_) => finding(
-            "door",
-            Verdict::Good,
-            format!("`server.listen` = \"{listen}\" is free"),
-        ),
-        Err(e) => finding(
-            "door",
-            Verdict::Bad,
-            format!("`server.listen` = \"{listen}\": {e}"),
-        ),
+/// Whether an address, the value of a key, can be listened at.
+fn port(about: &'static str, key: &str, (listen, bound): (SocketAddr, std::io::Result<()>)) -> Finding {
+    match bound {
+        Ok(()) => finding(about, Verdict::Good, format!("`{key}` = \"{listen}\" is free")),
+        Err(e) => finding(about, Verdict::Bad, format!("`{key}` = \"{listen}\": {e}")),
     }
 }
 
+fn door(listen: SocketAddr) -> Finding {
+    let bound = UdpSocket::bind(listen).map(drop);
+    port("door", "server.listen", (listen, bound))
+}
+
+fn market_data(listen: SocketAddr) -> Finding {
+    let bound = UdpSocket::bind(listen).map(drop);
+    port("market data", "market_data.listen", (listen, bound))
+}
+
 fn page(listen: SocketAddr) -> Finding {
-    let about = "operations page";
-    match TcpListener::bind(listen) {
-        Ok(_) => finding(
-            about,
-            Verdict::Good,
-            format!("`metrics.listen` = \"{listen}\" is free"),
-        ),
-        Err(e) => finding(
-            about,
-            Verdict::Bad,
-            format!("`metrics.listen` = \"{listen}\": {e}"),
-        ),
-    }
+    let bound = TcpListener::bind(listen).map(drop);
+    port("operations page", "metrics.listen", (listen, bound))
 }
 
 fn cores(config: &Config) -> Finding {

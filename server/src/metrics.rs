@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use xq_engine::{RULES_VERSION, Table};
-use xq_gateway::{DURATION_STEPS, Durations, Stats};
+use xq_gateway::{DURATION_STEPS, Delays, Durations, MarketStats, Stats};
 use xq_journal::SegmentPool;
 use xq_protocol::RejectReason;
 
@@ -24,6 +24,9 @@ use xq_protocol::RejectReason;
 #[derive(Clone)]
 pub struct Readings {
     pub(crate) stats: Arc<Stats>,
+    /// None where there is no market data.
+    pub(crate) market: Option<Arc<MarketStats>>,
+    pub(crate) delays: Arc<Delays>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) durable: Durable,
     pub(crate) commits: Arc<Durations>,
@@ -95,14 +98,31 @@ impl Writer<'_> {
     }
 
     fn durations(&mut self, described: (&str, &str), durations: &Durations) -> fmt::Result {
-        let steps = durations.steps();
-        let longest = |step| Durations::longest(step).map_or(f64::INFINITY, |longest| longest.as_secs_f64());
-        let buckets: [(f64, u64); DURATION_STEPS] = std::array::from_fn(|step| (longest(step), steps[step]));
-        let (sum, count) = (durations.sum().as_secs_f64(), steps.iter().sum());
+        self.one(described, MetricType::Histogram, |to| histogram(to, durations))
+    }
+
+    /// Durations told apart by one label.
+    fn durations_by(
+        &mut self,
+        described: (&str, &str),
+        label: &str,
+        all: &[(&str, &Durations)],
+    ) -> fmt::Result {
         self.one(described, MetricType::Histogram, |mut to| {
-            to.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+            for (name, durations) in all {
+                histogram(to.encode_family(&[(label, *name)])?, durations)?;
+            }
+            Ok(())
         })
     }
+}
+
+fn histogram(mut to: MetricEncoder<'_>, durations: &Durations) -> fmt::Result {
+    let steps = durations.steps();
+    let longest = |step| Durations::longest(step).map_or(f64::INFINITY, |longest| longest.as_secs_f64());
+    let buckets: [(f64, u64); DURATION_STEPS] = std::array::from_fn(|step| (longest(step), steps[step]));
+    let (sum, count) = (durations.sum().as_secs_f64(), steps.iter().sum());
+    to.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
 }
 
 /// A count as a gauge's value: exact below 2^52.
@@ -119,8 +139,61 @@ impl Collector for Readings {
         self.pipeline(&mut to)?;
         self.engine(&mut to)?;
         self.journals(&mut to)?;
-        self.door(&mut to)
+        self.door(&mut to)?;
+        match &self.market {
+            Some(market) => market_data(&mut to, market, &self.delays),
+            None => Ok(()),
+        }
     }
+}
+
+fn market_data(to: &mut Writer<'_>, market: &MarketStats, delays: &Delays) -> fmt::Result {
+    let described = ("xq_market_data_subscribers", "Subscribers of market data.");
+    to.gauge(described, value_of(market.subscribers.get()))?;
+    let described = ("xq_market_data_events", "Events that market data has followed.");
+    to.count(described, market.events.get())?;
+    let described = (
+        "xq_market_data_packets",
+        "Packets made of them, each once, however many subscribers want it.",
+    );
+    to.count(described, market.packets.get())?;
+    let described = ("xq_market_data_packet_bytes", "Bytes of those packets.");
+    to.count(described, market.packet_bytes.get())?;
+    let described = (
+        "xq_market_data_datagrams",
+        "Datagrams handed to subscribers' connections.",
+    );
+    to.count(described, market.datagrams.get())?;
+    let described = ("xq_market_data_snapshots", "Snapshots told.");
+    to.count(described, market.snapshots.get())?;
+    let described = ("xq_market_data_repairs", "Repairs of small gaps told.");
+    to.count(described, market.repairs.get())?;
+    let described = (
+        "xq_market_data_stream_bytes",
+        "Bytes written to subscribers' streams: answers, repairs, snapshots, levels.",
+    );
+    to.count(described, market.stream_bytes.get())?;
+    let described = (
+        "xq_market_data_dropped_subscribers",
+        "Subscribers dropped because they were too slow.",
+    );
+    to.count(described, market.dropped.get())?;
+    let described = (
+        "xq_market_data_rejects",
+        "Requests and subscribers refused by market data, by code.",
+    );
+    let each = RejectReason::ALL.iter();
+    let each = each.map(|reason| (reason.code().0.to_string(), market.refusals(reason.code())));
+    to.counts(described, "code", each.filter(|(_, count)| *count > 0))?;
+    let described = (
+        "xq_market_data_delay_seconds",
+        "Between private report and public message of the same command, by which came first; one command in 64.",
+    );
+    let first = [
+        ("private", &delays.private_first),
+        ("public", &delays.public_first),
+    ];
+    to.durations_by(described, "first", &first)
 }
 
 impl Readings {

@@ -4,6 +4,7 @@ use crate::clock::{ClockLeap, SteadyClock};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::ingress::Ingress;
+use crate::market::{Seed, market_config};
 use crate::metrics::Readings;
 use crate::opening;
 use crate::pipeline::{Pipeline, PipelineConfig, Stopped};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use xq_gateway::{Borders, Gateway, GatewayConfig, GatewayError, Limits, Transport};
+use xq_gateway::{Borders, Delays, Gateway, GatewayConfig, GatewayError, Limits, MarketDoor, Transport};
 use xq_journal::{CommandSettings, EventSettings};
 use xq_protocol::{COMMANDS, CommandFrame, Count, Event, Rejected, Seq};
 
@@ -28,6 +29,8 @@ const DISK_PATIENCE: Duration = Duration::from_secs(5);
 /// A running exchange.
 pub struct Server {
     gateway: Gateway,
+    market: Option<MarketDoor>,
+    delays: Arc<Delays>,
     pipeline: Pipeline,
     clock: SteadyClock,
     report: Report,
@@ -46,9 +49,16 @@ impl Server {
         // Keys that are missing, a port that is taken, a core that is not there are found before a journal is touched.
         gateway_config(config).check().map_err(failure_of)?;
         UdpSocket::bind(config.listen()).map_err(|source| cannot_listen(config.listen(), source))?;
-        let bell = Arc::new(Notify::new());
-        let rung = Arc::clone(&bell);
-        let bells: Vec<Bell> = vec![Arc::new(move || rung.notify_one())];
+        let market = market_config(config);
+        if let Some(listen) = config.market_data() {
+            UdpSocket::bind(listen).map_err(|source| cannot_listen(listen, source))?;
+        }
+        let (bell, market_bell, delays) = (Arc::default(), Arc::default(), Arc::<Delays>::default());
+        let bells = market
+            .iter()
+            .map(|_| rings(&market_bell))
+            .chain([rings(&bell)])
+            .collect();
         let threads = PipelineConfig::of(config, clock, bells);
         threads.check()?;
         let recovered = recover(&Journals::of(config), &clock, leap, progress)?;
@@ -60,6 +70,7 @@ impl Server {
             (recovered.journal_id(), clock.now()),
         )?;
         let report = recovered.report.clone();
+        let seed = market.as_ref().map(|market| Seed::of(&recovered, market.limits));
         let mut pipeline = Pipeline::start(&threads, recovered)?;
         let opened = open(&pipeline, last, &first).and_then(|()| {
             pipeline.tick_every(Duration::from_millis(config.threads.tick_interval_ms), clock)?;
@@ -68,12 +79,24 @@ impl Server {
                 source: Box::new(pipeline.source()?),
                 clock: Arc::new(clock),
                 bell,
+                delays: Arc::clone(&delays),
             };
-            Gateway::start(gateway_config(config), borders).map_err(failure_of)
+            let gateway = Gateway::start(gateway_config(config), borders).map_err(failure_of)?;
+            let market = market
+                .zip(seed)
+                .map(|(market, seed)| -> Result<MarketDoor, Failure> {
+                    let (source, delays) = (pipeline.source()?, Arc::clone(&delays));
+                    let borders = move || seed.borders(source, (clock, market_bell, delays));
+                    let borders = move || borders().unwrap_or_else(|failure| failure.end_process());
+                    MarketDoor::start(market, borders).map_err(failure_of)
+                });
+            Ok((gateway, market.transpose()?))
         });
         match opened {
-            Ok(gateway) => Ok(Server {
+            Ok((gateway, market)) => Ok(Server {
                 gateway,
+                market,
+                delays,
                 pipeline,
                 clock,
                 report,
@@ -92,6 +115,11 @@ impl Server {
         self.gateway.address()
     }
 
+    /// Where market data listens, if there is any.
+    pub fn market_data(&self) -> Option<SocketAddr> {
+        self.market.as_ref().map(MarketDoor::address)
+    }
+
     /// What recovery found.
     pub fn report(&self) -> &Report {
         &self.report
@@ -106,6 +134,8 @@ impl Server {
     pub fn readings(&self) -> Readings {
         Readings {
             stats: Arc::clone(self.gateway.stats()),
+            market: self.market.as_ref().map(|market| Arc::clone(market.stats())),
+            delays: Arc::clone(&self.delays),
             gauges: self.pipeline.gauges(),
             durable: self.pipeline.durable(),
             commits: self.pipeline.commits(),
@@ -124,7 +154,11 @@ impl Server {
     /// # Errors
     /// [`Failure::Configuration`], naming the file; the old ones stay in use.
     pub fn renew_keys(&self) -> Result<(), Failure> {
-        self.gateway.renew_keys().map_err(failure_of)
+        self.gateway.renew_keys().map_err(failure_of)?;
+        self.market
+            .iter()
+            .try_for_each(MarketDoor::renew_keys)
+            .map_err(failure_of)
     }
 
     /// Closes the door, journals the end of all sessions (markets halt, orders go by cancel on disconnect), works
@@ -135,6 +169,9 @@ impl Server {
     pub fn stop(self) -> Result<Stopped, Failure> {
         self.pipeline.gauges().stopping.store(true, Ordering::Release);
         self.gateway.stop();
+        if let Some(market) = self.market {
+            market.stop();
+        }
         let last = opening::all_sessions_down(self.clock.now());
         if offer(&mut self.pipeline.ingress(), &self.pipeline.gauges(), &[last]).is_err() {
             tracing::warn!(
@@ -143,6 +180,12 @@ impl Server {
         }
         self.pipeline.stop()
     }
+}
+
+/// A bell that wakes whoever waits for this.
+fn rings(bell: &Arc<Notify>) -> Bell {
+    let bell = Arc::clone(bell);
+    Arc::new(move || bell.notify_one())
 }
 
 impl Journals {

@@ -5,7 +5,7 @@ use crate::progress::Durable;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use xq_journal::{EventPosition, EventReader, Storage};
-use xq_protocol::{Frame, Seq};
+use xq_protocol::{Frame, Nanos, Seq};
 
 /// Most events visited by one poll.
 const POLL_EVENTS: usize = 4_096;
@@ -38,6 +38,21 @@ impl Source {
     /// When the command lies beyond the next one to be told.
     pub fn skip_to(&mut self, from: Seq) -> Result<(), Failure> {
         Ok(self.reader.seek(from)?)
+    }
+
+    /// The first command, up to `last`, that came at this time or later, or the one after `last`; commands whose events
+    /// are not there any more count as earlier.
+    pub fn first_since(&mut self, time: Nanos, last: Seq) -> Seq {
+        let (mut low, mut high) = (Seq(1), last.next());
+        while low < high {
+            let middle = Seq(low.0 + (high.0 - low.0) / 2);
+            let is_later = self.again.seek(middle).and_then(|()| self.again.next_event());
+            match is_later {
+                Ok(Some(event)) if frame_of(event).header.time >= time => high = middle,
+                Ok(_) | Err(_) => low = middle.next(),
+            }
+        }
+        low
     }
 
     /// The next event that may be told, if there is one.

@@ -111,6 +111,7 @@ impl Bench {
             source: Box::new(fake.clone()),
             clock: Arc::new(StandingClock),
             bell: Arc::default(),
+            delays: Arc::default(),
         };
         let hub = Hub::new(limits, borders, Arc::default());
         let seq = Seq(0);

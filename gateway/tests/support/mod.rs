@@ -11,7 +11,8 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use xq_client::{Client, Config, Report, Resume};
 use xq_gateway::{
-    Borders, Clock, EventSource, Gateway, GatewayConfig, Ingress, Limits, Transport, TrialAuthority, TrialKey,
+    Borders, Clock, EventSource, Gateway, GatewayConfig, Ingress, Limits, Market, MarketBorders,
+    MarketLimits, Transport, TrialAuthority, TrialKey,
 };
 use xq_protocol::*;
 
@@ -342,7 +343,58 @@ impl Fake {
             }),
             clock: Arc::new(WallClock { start, at }),
             bell: Arc::clone(&self.bell),
+            delays: Arc::default(),
         }
+    }
+}
+
+impl Fake {
+    /// What market data needs, from the first event on.
+    pub fn market_borders(&self, limits: MarketLimits) -> MarketBorders {
+        let Borders {
+            source,
+            clock,
+            bell,
+            delays,
+            ..
+        } = self.borders();
+        MarketBorders {
+            source,
+            clock,
+            bell,
+            market: Market::new(limits),
+            keys: Vec::new(),
+            journal_id: JOURNAL,
+            delays,
+        }
+    }
+
+    /// A series that trades.
+    pub fn series(&self, series: SeriesId, symbol: &str) {
+        let drafted = SeriesDrafted {
+            series,
+            issuer: ParticipantId(9),
+            symbol: Symbol::from_text(symbol).expect("a symbol"),
+            currency: Currency(156),
+            reserved: Reserved::ZERO,
+            lot: Qty(1),
+            tick: Price(1),
+            face: Price(10_000),
+            redeem_value: Price(10_000),
+            issue_cap: Amount(1_000_000),
+            valid_from: Nanos(0),
+            valid_to: Nanos(u64::MAX),
+        };
+        self.event(SessionId::HOUSE, &drafted);
+        let (phase, reserved) = (Phase::Continuous, Reserved::ZERO);
+        self.event(
+            SessionId::HOUSE,
+            &PhaseSet {
+                series,
+                phase,
+                reserved,
+            },
+        );
     }
 }
 

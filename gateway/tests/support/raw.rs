@@ -13,12 +13,12 @@ pub struct Raw {
 }
 
 /// A client's side of the handshake with these PEM files.
-pub fn raw_tls(venue: &Venue, key: &xq_gateway::TrialKey) -> rustls::ClientConfig {
+pub fn raw_tls(authority: &xq_gateway::TrialAuthority, key: &xq_gateway::TrialKey) -> rustls::ClientConfig {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let mut roots = rustls::RootCertStore::empty();
     roots
-        .add(CertificateDer::from_pem_file(venue.authority.cert()).expect("PEM"))
+        .add(CertificateDer::from_pem_file(authority.cert()).expect("PEM"))
         .expect("a certificate");
     let chain = vec![CertificateDer::from_pem_file(&key.cert).expect("PEM")];
     let private = PrivateKeyDer::from_pem_file(&key.key).expect("PEM");
@@ -42,7 +42,7 @@ pub fn raw_endpoint(tls: rustls::ClientConfig) -> quinn::Endpoint {
 
 impl Raw {
     pub async fn connect(venue: &Venue, who: usize) -> Raw {
-        let endpoint = raw_endpoint(raw_tls(venue, &venue.keys[who]));
+        let endpoint = raw_endpoint(raw_tls(&venue.authority, &venue.keys[who]));
         let connecting = endpoint
             .connect(venue.gateway.address(), "localhost")
             .expect("a good address");

@@ -2,10 +2,13 @@
 
 use super::{Row, frame_of};
 use std::fmt::Write as _;
-use xq_protocol::{CommandFrame, Field, Header, Nanos, ReqSeq, Seq, SessionId, Shape};
+use xq_protocol::{
+    ChannelSeq, CommandFrame, Field, Header, MESSAGE_HEAD_LEN, MessageHead, Nanos, PACKET_HEADER_LEN,
+    PacketHeader, ReqSeq, SCHEMA_VERSION, Seq, SeriesId, SessionId, Shape,
+};
+use zerocopy::IntoBytes;
 
-/// The frame whose bytes are pinned.
-pub fn golden_frame(row: &Row) -> CommandFrame {
+fn golden_body(row: &Row) -> Vec<u8> {
     let mut body = vec![0; row.4];
     for (k, field) in row.3.iter().enumerate() {
         fill(
@@ -14,6 +17,38 @@ pub fn golden_frame(row: &Row) -> CommandFrame {
             field.shape,
         );
     }
+    body
+}
+
+/// The packet of one message whose bytes are pinned, as words, since packets are aligned to eight bytes.
+pub fn golden_packet(row: &Row) -> Vec<u64> {
+    let body = golden_body(row);
+    let length = PACKET_HEADER_LEN + MESSAGE_HEAD_LEN + body.len();
+    let header = PacketHeader {
+        length: u16::try_from(length).expect("packets are short"),
+        version: SCHEMA_VERSION,
+        channel: 3,
+        count: 1,
+        ch_seq: ChannelSeq(0x2827_2625_2423_2221),
+        seq: Seq(0x0807_0605_0403_0201),
+        time: Nanos(1_767_315_600_123_456_789),
+    };
+    let head = MessageHead {
+        template: row.0,
+        words: u8::try_from(body.len() / 8).expect("bodies are short"),
+        flags: MessageHead::LAST,
+        series: SeriesId(0x3433_3231),
+        time_after: 5,
+        seq_after: 6,
+    };
+    let bytes = [header.as_bytes(), head.as_bytes(), &body].concat();
+    let words = bytes.chunks(8).map(|word| word.try_into().expect("whole words"));
+    words.map(u64::from_le_bytes).collect()
+}
+
+/// The frame whose bytes are pinned.
+pub fn golden_frame(row: &Row) -> CommandFrame {
+    let body = golden_body(row);
     let mut frame = frame_of(row.0, &body);
     let header = frame.header_mut();
     header.seq = Seq(0x0807_0605_0403_0201);

@@ -1,7 +1,7 @@
 //! The bodies of the fuzz targets: what must hold for any bytes and any text.
 
 use xq_protocol::text::{Names, Scenario, parse_command, print_command, print_event};
-use xq_protocol::{DecodeError, FRAME_MAX, Frame};
+use xq_protocol::{DecodeError, FRAME_MAX, Frame, PACKET_MAX, Packet};
 
 /// Decodes bytes as a frame of each family; whatever fails says what is wrong.
 pub fn any_bytes(bytes: &[u8]) {
@@ -19,7 +19,30 @@ pub fn any_bytes(bytes: &[u8]) {
     stands_or_says(bytes);
 }
 
+/// Reads bytes as a packet and its messages; says how many messages were read.
+pub fn packet_stands_or_says(bytes: &[u8]) -> usize {
+    let (packet, rest) = match Packet::split(bytes) {
+        Ok(split) => split,
+        Err(error) => {
+            names_the_culprit(error);
+            return 0;
+        }
+    };
+    assert_eq!(packet.bytes().len() + rest.len(), bytes.len());
+    assert!(packet.bytes().len() <= PACKET_MAX);
+    let mut read = 0;
+    for message in packet.messages() {
+        match message {
+            Ok(_) => read += 1,
+            Err(error) => names_the_culprit(error),
+        }
+    }
+    assert!(read <= usize::from(packet.header.count));
+    read
+}
+
 fn stands_or_says(bytes: &[u8]) {
+    packet_stands_or_says(bytes);
     match Frame::peek_len(bytes) {
         Ok(Some(length)) => assert!(length <= FRAME_MAX && length.is_multiple_of(8)),
         Ok(None) => assert!(bytes.len() < 2),

@@ -7,14 +7,21 @@ pub mod hostile;
 pub mod pages;
 pub mod xml;
 
-use xq_protocol::{COMMANDS, CommandFrame, EVENTS, Field, HEADER_LEN, Header, SESSION_MESSAGES, Shape};
+use xq_protocol::{
+    COMMANDS, CommandFrame, EVENTS, Field, HEADER_LEN, Header, MARKET_MESSAGES, SESSION_MESSAGES, Shape,
+};
 
 /// A message's row: template id, name, what it is, fields, body length.
 pub type Row = (u16, &'static str, &'static str, &'static [Field], usize);
 
-/// Every message of the three families.
+/// Every message that travels as a frame.
 pub fn all_messages() -> impl Iterator<Item = &'static Row> {
     COMMANDS.iter().chain(EVENTS).chain(SESSION_MESSAGES)
+}
+
+/// Every message that there is: in frames, and in packets.
+pub fn framed_and_packed() -> impl Iterator<Item = &'static Row> {
+    all_messages().chain(MARKET_MESSAGES)
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, good enough to choose bytes.

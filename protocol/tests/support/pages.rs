@@ -25,16 +25,46 @@ outcome told again. Reserved bytes are zero. A frame of another schema, version 
 
 ";
 
+const MARKET_HEAD: &str = "
+`xqmd/1` is a connection of its own, with the same keys. Its messages travel in packets of at most 1,024 bytes: a header of 32
+bytes, then `count` messages, each a head of 16 bytes and its body.
+
+```text
+ 0        2        4        6        8                16               24               32
+ | length | schema | channel| count  | ch_seq         | seq            | time           |   packet
+ | u16    | version| u16    | u16    | u64            | u64            | u64 ns UTC     |
+
+ 0        2      3      4              8              12             16
+ | templ- | body | flags| series       | time after   | seq after    |                       message
+ | ate id | ÷ 8  | u8   | u32          | u32 ns       | u32          |
+```
+
+A channel's messages are numbered from 1 without gaps: `ch_seq` is the number of a packet's first, an empty packet tells the
+next one's. Numbers begin anew with each start of the exchange. `seq` and `time` are of the command behind the packet's first
+message; a message's head says how many commands and nanoseconds later its own came. Bit 0 of `flags` marks the last message of
+its command on this channel. Outside of channels (`channel` 65,535) `ch_seq` is zero.
+
+1. The client opens one stream of requests. The exchange answers on a stream of its own, which MarketWelcome begins; snapshots
+   and levels come on a further stream each, once they are asked for. ChannelsWanted lets the datagrams flow.
+2. Datagrams may be lost or overtake one another. A client that finds a gap holds its books for invalid, asks with RepairWanted
+   for what is missing, or for a snapshot when that is refused (R109: not kept any more), and applies what came meanwhile.
+3. A snapshot is the book before the message `next` of the series' channel: messages before are in it, later ones are not.
+4. A book's hash: from 14695981039346656037 on, each 64-bit word w in turn makes h into ((h xor w) × 1099511628211 mod 2^64), then
+   into (h xor (h >> 29)). The words of an order are its id, price and quantity; first come the buy orders in priority, then how
+   many they are, then the sell orders and how many they are.
+";
+
 /// `docs/protocol.md`.
 pub fn protocol() -> String {
     let mut page = format!("{PROTOCOL_HEAD}Schema {SCHEMA_ID}, version {SCHEMA_VERSION}.\n");
-    let families: [(&str, &[Row]); 3] = [
-        ("Commands", COMMANDS),
-        ("Events", EVENTS),
-        ("Session messages and the order feed", SESSION_MESSAGES),
+    let families: [(&str, &str, &[Row]); 4] = [
+        ("Commands", "", COMMANDS),
+        ("Events", "", EVENTS),
+        ("Session messages and the order feed", "", SESSION_MESSAGES),
+        ("Market data", MARKET_HEAD, MARKET_MESSAGES),
     ];
-    for (title, rows) in families {
-        write!(page, "\n## {title}\n").expect("a String takes all");
+    for (title, head, rows) in families {
+        write!(page, "\n## {title}\n{head}").expect("a String takes all");
         for row in rows {
             write_message(&mut page, row);
         }

@@ -1,6 +1,6 @@
 //! The SBE 1.0 schema, made from the tables of messages.
 
-use super::all_messages;
+use super::framed_and_packed;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use xq_protocol::{Field, SCHEMA_ID, SCHEMA_VERSION, Shape};
@@ -34,6 +34,54 @@ const HEADER: &[(&str, &str, &str)] = &[
     ("req_seq", "uint64", "Number of the request within its session."),
 ];
 
+const PACKET_HEADER: &[(&str, &str, &str)] = &[
+    ("length", "uint16", "Bytes of the packet, this header included."),
+    ("version", "uint16", "Which version of the schema."),
+    ("channel", "uint16", "The channel; 65,535 for none."),
+    ("count", "uint16", "How many messages follow."),
+    (
+        "ch_seq",
+        "uint64",
+        "Number of the first message in its channel; zero outside of channels.",
+    ),
+    (
+        "seq",
+        "uint64",
+        "Place in the command journal of the command behind the first message.",
+    ),
+    (
+        "time",
+        "uint64",
+        "Nanoseconds UTC when that command entered the exchange.",
+    ),
+];
+
+const MESSAGE_HEAD: &[(&str, &str, &str)] = &[
+    ("templateId", "uint16", "Which message follows."),
+    ("words", "uint8", "Its length in words of eight bytes."),
+    (
+        "flags",
+        "uint8",
+        "Bit 0: last message of its command on this channel.",
+    ),
+    ("series", "uint32", "The series it is about; zero for none."),
+    ("time_after", "uint32", "Nanoseconds after the packet's time."),
+    ("seq_after", "uint32", "Commands after the packet's."),
+];
+
+fn write_composite(xml: &mut String, name: &str, about: &str, fields: &[(&str, &str, &str)]) {
+    writeln!(xml, "        <composite name=\"{name}\" description=\"{about}\">").expect("a String takes all");
+    for (name, primitive, about) in fields {
+        let about = escaped(about);
+        writeln!(
+            xml,
+            "            <type name=\"{name}\" primitiveType=\"{primitive}\" description=\"{about}\"/>"
+        )
+        .expect("a String takes all");
+    }
+    *xml += "        </composite>\n";
+}
+
 /// The type's name in the schema: reserved bytes have one for each length.
 pub fn type_name(field: &Field) -> String {
     match field.shape {
@@ -44,7 +92,7 @@ pub fn type_name(field: &Field) -> String {
 
 /// Every type that a message uses, by name.
 pub fn types() -> BTreeMap<String, Field> {
-    all_messages()
+    framed_and_packed()
         .flat_map(|row| row.3)
         .map(|field| (type_name(field), *field))
         .collect()
@@ -65,23 +113,23 @@ pub fn schema() -> String {
          <!-- Made from the tables in protocol/src by its tests; XQ_BLESS=1 makes it anew. -->\n\
          <sbe:messageSchema xmlns:sbe=\"http://fixprotocol.io/2016/sbe\" package=\"xianquan\" id=\"{SCHEMA_ID}\" \
          version=\"{SCHEMA_VERSION}\" semanticVersion=\"xqoe/1\" description=\"Xianquan coupon exchange\" \
-         byteOrder=\"littleEndian\" headerType=\"messageHeader\">\n    <types>\n        \
-         <composite name=\"messageHeader\" description=\"Header of every frame: SBE's four fields, then ours.\">\n"
+         byteOrder=\"littleEndian\" headerType=\"messageHeader\">\n    <types>\n"
     );
-    for (name, primitive, about) in HEADER {
-        let about = escaped(about);
-        writeln!(
-            xml,
-            "            <type name=\"{name}\" primitiveType=\"{primitive}\" description=\"{about}\"/>"
-        )
-        .expect("a String takes all");
-    }
-    xml += "        </composite>\n";
+    let about = "Header of every frame: SBE's four fields, then ours.";
+    write_composite(&mut xml, "messageHeader", about, HEADER);
+    let about = "Header of every packet of market data; so many messages follow, each behind a head.";
+    write_composite(&mut xml, "packetHeader", about, PACKET_HEADER);
+    write_composite(
+        &mut xml,
+        "packetMessageHead",
+        "Head of a message in a packet.",
+        MESSAGE_HEAD,
+    );
     for (name, field) in types() {
         write_type(&mut xml, &name, &field);
     }
     xml += "    </types>\n";
-    for row in all_messages() {
+    for row in framed_and_packed() {
         let about = escaped(row.2);
         let (id, name, length) = (row.0, row.1, row.4);
         writeln!(

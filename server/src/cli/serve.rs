@@ -53,6 +53,9 @@ impl Serve {
         tell_recovery(&server);
         // Who does not read it finds the address in the log: no closed pipe ends an exchange.
         let _ = say::line(format_args!("listening at {}", server.address()));
+        if let Some(address) = server.market_data() {
+            let _ = say::line(format_args!("market data at {address}"));
+        }
         if let Some(page) = page {
             page.show(server.readings());
         }

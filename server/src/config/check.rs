@@ -79,6 +79,7 @@ pub(super) fn check(config: &Config) -> Checked {
         config.sessions.throttle_burst,
         1..=100_000_000,
     )?;
+    check_market_data(config)?;
     let level = &config.log.level;
     require(
         LEVELS.contains(&level.as_str()),
@@ -97,6 +98,26 @@ pub(super) fn check(config: &Config) -> Checked {
         "nothing, or an address and port on loopback, as 127.0.0.1:9470,",
     )?;
     check_participants(&config.participants)
+}
+
+fn check_market_data(config: &Config) -> Checked {
+    let market = &config.market_data;
+    let listen = &market.listen;
+    require(
+        listen.is_empty() || listen.parse::<SocketAddr>().is_ok(),
+        "market_data.listen",
+        format!("{listen:?}"),
+        "nothing, or an address and port, as 127.0.0.1:4701,",
+    )?;
+    within("market_data.subscribers_max", market.subscribers_max, 1..=4_096)?;
+    within("market_data.channels", market.channels, 1..=64)?;
+    within("market_data.kept_messages", market.kept_messages, 1_024..=1 << 24)?;
+    within(
+        "market_data.snapshot_orders_max",
+        market.snapshot_orders_max,
+        1..=1 << 25,
+    )?;
+    within("market_data.conflation_ms", market.conflation_ms, 10..=60_000)
 }
 
 fn check_threads(config: &Config) -> Checked {

@@ -30,6 +30,8 @@ pub struct Config {
     pub exchange: Exchange,
     /// What a session may do.
     pub sessions: Sessions,
+    /// Market data.
+    pub market_data: MarketData,
     /// The log.
     pub log: Log,
     /// The operations page.
@@ -139,6 +141,24 @@ pub struct Sessions {
     pub throttle_burst: u32,
 }
 
+/// Market data.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarketData {
+    /// Address of market data; empty for none.
+    pub listen: String,
+    /// Subscribers at once.
+    pub subscribers_max: usize,
+    /// Channels.
+    pub channels: u16,
+    /// Messages of each channel that can be told again.
+    pub kept_messages: u64,
+    /// Orders of a snapshot.
+    pub snapshot_orders_max: usize,
+    /// How often changed levels are told.
+    pub conflation_ms: u64,
+}
+
 /// The log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -234,6 +254,12 @@ impl Config {
         (!listen.is_empty()).then(|| listen.parse().expect("the check has parsed it"))
     }
 
+    /// The address of market data, if there is to be any.
+    pub fn market_data(&self) -> Option<SocketAddr> {
+        let listen = &self.market_data.listen;
+        (!listen.is_empty()).then(|| listen.parse().expect("the check has parsed it"))
+    }
+
     /// The layout, chosen by the number of cores where it is left open.
     pub fn layout(&self) -> Layout {
         match self.threads.layout.as_str() {
@@ -304,6 +330,18 @@ mod tests {
                 "`exchange.sessions_max` = 0: 1 to 65536",
             ),
             ("[server]\nlisten = \"here\"", "`server.listen` = \"here\""),
+            (
+                "[market_data]\nlisten = \"4701\"",
+                "`market_data.listen` = \"4701\"",
+            ),
+            (
+                "[market_data]\nchannels = 65",
+                "`market_data.channels` = 65: 1 to 64",
+            ),
+            (
+                "[market_data]\nsubscribers_max = 0",
+                "`market_data.subscribers_max` = 0: 1 to 4096",
+            ),
             ("[log]\nlevel = \"loud\"", "`log.level` = \"loud\""),
             ("[metrics]\nlisten = \"9470\"", "`metrics.listen` = \"9470\""),
             ("[metrics]\nlisten = \"0.0.0.0:9470\"", "on loopback"),

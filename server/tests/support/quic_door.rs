@@ -167,6 +167,7 @@ impl QuicDoor {
             source: Box::new(pipeline.source().expect("the event journal can be read")),
             clock: Arc::new(self.clock.clone()),
             bell: gateway_bell,
+            delays: Arc::default(),
         };
         let gateway = Gateway::start(self.gateway_config(), borders).expect("the gateway starts");
         self.running = Some(Running {

@@ -39,7 +39,7 @@ const OPENING: &[&str] = &[
 ];
 
 /// Small tables and segments: a start takes no time.
-const SMALL: &str = "[journal]\ncommand_segment_mib = 1\nevent_segment_mib = 1\nprepared_segments = 1\n\
+const SMALL: &str = "[market_data]\nlisten = \"127.0.0.1:0\"\n[journal]\ncommand_segment_mib = 1\nevent_segment_mib = 1\nprepared_segments = 1\n\
                      [rings]\ncommand_slots = 8192\nevent_slots = 1024\n\
                      [exchange]\naccounts_max = 64\norders_max = 4096\nbalances_max = 512\nsessions_max = 64\n\
                      level_pages_max = 256\nreopen_after_ms = 0\n";

@@ -42,7 +42,7 @@ const TARGETS: [Target; 5] = [
     Target {
         name: "decode",
         run: targets::decode::run,
-        seeds: seeds::frames,
+        seeds: seeds::frames_and_packets,
         inputs: 50_000,
     },
     Target {

@@ -11,9 +11,15 @@ use xq_journal::{
 use xq_protocol::text::{Names, parse_command, print_command};
 use xq_protocol::{COMMANDS, CommandFrame, EVENTS, Frame, HEADER_LEN, Header, Seq};
 
-/// Every message's golden frame.
-pub fn frames() -> anyhow::Result<Vec<Vec<u8>>> {
-    let folder = shell::root().join("protocol/golden");
+/// Every message's golden frame, and the golden packets of market data.
+pub fn frames_and_packets() -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut all = golden("protocol/golden")?;
+    all.extend(golden("protocol/golden/packets")?);
+    Ok(all)
+}
+
+fn golden(folder: &str) -> anyhow::Result<Vec<Vec<u8>>> {
+    let folder = shell::root().join(folder);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
@@ -32,7 +38,7 @@ pub fn lines() -> anyhow::Result<Vec<Vec<u8>>> {
     scenarios(&shell::root().join("scenarios"), &mut paths)?;
     paths.sort();
     let mut seeds = Vec::new();
-    for bytes in frames()? {
+    for bytes in golden("protocol/golden")? {
         let frame = Frame::split(&bytes)?.0;
         if frame.command().is_ok() {
             seeds.push(print_command(&frame, &Names::new()).into_bytes());
@@ -89,7 +95,7 @@ pub fn commands() -> anyhow::Result<Vec<Vec<u8>>> {
             chunk(*speaker, &parsed.frame)
         })
         .collect::<anyhow::Result<_>>()?;
-    let golden = frames()?;
+    let golden = golden("protocol/golden")?;
     let golden = golden.iter().filter_map(|bytes| {
         let frame = Frame::split(bytes).ok()?.0;
         frame.command().ok()?;

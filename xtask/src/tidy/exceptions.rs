@@ -32,6 +32,11 @@ pub(super) const CASTS: &[Exception] = &[
         code: "size_of::<M>() as u16",
         why: "computed when it is compiled, beside the assertion that a body fits its frame",
     },
+    Exception {
+        path: "protocol/src/packet.rs",
+        code: "(size_of::<M>() / 8) as u8",
+        why: "computed when it is compiled, beside the assertion that a body fits its packet",
+    },
 ];
 
 /// Arms `_ =>` beside arms of an enum. A comment above the arm does as well.
