@@ -12,6 +12,7 @@ mod ingress;
 mod journaler;
 mod keeper;
 mod known;
+mod ladder;
 mod lockout;
 mod machine;
 mod market;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod at_rest;
+mod book;
 mod check;
 mod config;
 mod door;
@@ -43,6 +44,8 @@ enum Task {
     Size(size::Size),
     /// Shows what the running exchange counts, as a live view.
     Top(top::Top),
+    /// Shows a series' book, its trades and its day, as a live view.
+    Book(book::Book),
     /// Makes trial keys: an authority, the server's certificate, participants' certificates.
     Keys(keys::Keys),
     /// Says any command to the running exchange, in the scenarios' notation.
@@ -134,6 +137,7 @@ pub fn main() -> ExitCode {
         Task::Check(task) => task.run(),
         Task::Size(task) => task.run(),
         Task::Top(task) => task.run(),
+        Task::Book(task) => task.run(),
         Task::Keys(task) => task.run(),
         Task::Admin(task) => task.run(),
         Task::Order(task) => task.run(),

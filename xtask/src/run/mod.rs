@@ -10,7 +10,7 @@ use crate::shell;
 use anyhow::{Context, bail};
 use asked::Asked;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Stdio};
 use std::sync::Arc;
@@ -74,7 +74,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     print!("{}", lines(&binary, running.pid()));
     match page {
         Some(page) => println!(
-            "  {} top --config xq.toml         # what it counts, live; also http://{page}/metrics and /readyz\n",
+            "  {0} top --config xq.toml         # what it counts, live; also http://{page}/metrics and /readyz\n  \
+             {0} book COFFEE --config xq.toml # a series' ladder, trades and day, live\n",
             typed(&binary)
         ),
         None => println!(),
@@ -110,7 +111,9 @@ fn open_page(trial: &Trial) -> anyhow::Result<Option<SocketAddr>> {
     if TcpListener::bind(page).is_err() {
         return Ok(None);
     }
-    trial.configure(&venue::GUESTS, &format!("[metrics]\nlisten = \"{page}\"\n"))?;
+    let market = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr())?;
+    let text = format!("[metrics]\nlisten = \"{page}\"\n[market_data]\nlisten = \"{market}\"\n");
+    trial.configure(&venue::GUESTS, &text)?;
     Ok(Some(page))
 }
 
