@@ -178,6 +178,7 @@ impl Venue {
             Meets::Orders => Place::Arrives,
             Meets::Nothing => Place::Moved,
         };
+        self.admit_limited_replace(account, slot, leaves, open_notional)?;
         Ok(Replacement {
             hold,
             open_notional,
@@ -297,6 +298,7 @@ impl Venue {
             hold_row: node.hold_row,
             counter_row: node.counter_row,
             indexed: Indexed::Yes,
+            marks: node.marks,
         };
         self.floor.arrive(series, &mut arrival, Rests::Yes, events);
         if series.watch == Watch::On {
@@ -325,7 +327,7 @@ impl Venue {
             AccountId::ZERO => Scope::Operated(speaker.participant()),
             account => Scope::Account(account),
         };
-        let job = Job::cancel(JobKind::MassCancel, scope, self.seq, &self.floor.parties);
+        let job = Job::cancel(JobKind::MassCancel, scope, self.floor.seq, &self.floor.parties);
         let job = Job {
             series: c.series,
             sides: c.sides,

@@ -27,6 +27,7 @@ fn size(config: &Genesis) -> FloorSize {
         orders: config.orders_max.0,
         pages: config.level_pages_max.0,
         sessions: config.sessions_max.0,
+        series: config.series_max.0,
     }
 }
 
@@ -105,6 +106,7 @@ impl Venue {
         self.end_grace();
         let mut pieces = PIECES_MAX;
         self.work_on_jobs(&mut pieces, events);
+        self.reopen_series(events);
         self.go_on_with_stops(events);
         self.sweep_expired(pieces, events);
         if !self.reopen_at.is_zero() && now >= self.reopen_at {
@@ -142,7 +144,7 @@ impl Venue {
                 self.floor.jobs.add(Job::cancel(
                     JobKind::Disconnect,
                     Scope::Session(session.id),
-                    self.seq,
+                    self.floor.seq,
                     &self.floor.parties,
                 ));
             }
@@ -493,7 +495,7 @@ impl Venue {
         match scope {
             Scope::Series(id) => self.series.known_mut(id.0).killed = killed,
             Scope::Participant(id) => self.floor.parties.set_killed(id, killed),
-            Scope::Account(_) | Scope::Operated(_) | Scope::Session(_) => {
+            Scope::Account(_) | Scope::Operated(_) | Scope::Session(_) | Scope::Quotes(_) => {
                 unreachable!("it aims at one of two")
             }
         }
@@ -506,7 +508,7 @@ impl Venue {
         });
         if killed == Killed::Yes {
             self.begin(
-                Job::cancel(JobKind::KillSwitch, scope, self.seq, &self.floor.parties),
+                Job::cancel(JobKind::KillSwitch, scope, self.floor.seq, &self.floor.parties),
                 events,
             );
         }
@@ -543,7 +545,7 @@ impl Venue {
             reserved: Reserved::ZERO,
             case: c.case,
         });
-        let job = Job::cancel(kind, scope, self.seq, &self.floor.parties);
+        let job = Job::cancel(kind, scope, self.floor.seq, &self.floor.parties);
         let rows = Cursor::Rows {
             row: self.floor.parties.file(c.account).newest_row,
         };

@@ -68,8 +68,6 @@ pub(crate) struct Venue {
     pub sweep: Slot,
     /// Series with stops that were reached while their orders could not arrive.
     pub stirred: VecDeque<SeriesId>,
-    /// The command in hand.
-    pub seq: Seq,
     /// For each template id, the roles that may send it, a bit each, [`HOUSE_ONLY`] and [`APPROVABLE`].
     permissions: [u16; TEMPLATES],
 }
@@ -166,7 +164,7 @@ impl Venue {
     ) -> Venue {
         let proposals = Proposals::new(crate::order::index(config.proposals_max.0));
         let bank_refs = BankRefs::new(crate::order::index(config.bank_refs_max.0));
-        let (phase, reopen_at, sweep, seq) = (Phase::Continuous, Nanos::ZERO, 1, Seq::ZERO);
+        let (phase, reopen_at, sweep) = (Phase::Continuous, Nanos::ZERO, 1);
         let permissions = permissions();
         let stirred = VecDeque::with_capacity(crate::order::index(config.series_max.0));
         Venue {
@@ -181,15 +179,14 @@ impl Venue {
             reopen_at,
             sweep,
             stirred,
-            seq,
             permissions,
         }
     }
 
     #[inline]
     fn apply(&mut self, seq: Seq, frame: &Frame<'_>, events: &mut Events) {
-        assert!(seq > self.seq, "commands are applied in their order");
-        self.seq = seq;
+        assert!(seq > self.floor.seq, "commands are applied in their order");
+        self.floor.seq = seq;
         self.floor.now = self.floor.now.max(frame.header.time);
         events.stamp(self.floor.now);
         if let Err(refusal) = self.dispatch(frame, events) {
@@ -205,7 +202,9 @@ impl Venue {
         let house_only = permissions & HOUSE_ONLY != 0;
         let numbered = session != SessionId::HOUSE && !house_only;
         let next = match numbered {
-            true => self.sessions.use_next(session, frame.header.req_seq, self.seq),
+            true => self
+                .sessions
+                .use_next(session, frame.header.req_seq, self.floor.seq),
             false => None,
         };
         let role = match next {
@@ -283,7 +282,7 @@ impl Venue {
                 if let Some((from, to)) = skipped {
                     events.emit(&NotApplied { from, to });
                 }
-                self.sessions.consume(place, req_seq, self.seq);
+                self.sessions.consume(place, req_seq, self.floor.seq);
                 return Ok(Answered::No);
             }
             _ if cfg!(feature = "mutant-drop-dedup") => return Ok(Answered::No),
@@ -308,11 +307,11 @@ impl Venue {
         if !self.proposals.has_room() {
             return Err(RejectReason::Capacity.into());
         }
-        let hash = proposals::hash(self.seq, frame);
+        let hash = proposals::hash(self.floor.seq, frame);
         let expires_at = Nanos(self.floor.now.0.saturating_add(self.config.proposal_ttl.0));
         let frame = CommandFrame::copy_of(frame).expect("no frame is longer than the longest");
         self.proposals.add(Proposal {
-            seq: self.seq,
+            seq: self.floor.seq,
             hash,
             proposer: speaker.participant(),
             expires_at,
@@ -370,6 +369,12 @@ impl Venue {
         match command {
             Command::PlaceOrder(c) => self.place_order(speaker, c, events),
             Command::PlaceExtendedOrder(c) => self.place_extended(speaker, c, events),
+            Command::MassQuote(c) => self.mass_quote(speaker, c, events),
+            Command::SetMmp(c) => self.set_mmp(speaker, c, events),
+            Command::ResetMmp(c) => self.reset_mmp(speaker, c, events),
+            Command::QueryLimits(c) => self.query_limits(speaker, c, events),
+            Command::SetDynamicCollar(c) => self.set_dynamic_collar(c, events),
+            Command::SetExposureLimits(c) => self.set_exposure_limits(c, events),
             Command::CancelOrder(c) => self.cancel_order(speaker, c, events),
             Command::ReplaceOrder(c) => self.replace_order(speaker, c, events),
             Command::MassCancel(c) => self.mass_cancel(speaker, c, events),

@@ -4,7 +4,7 @@ use crate::events::Events;
 use crate::exchange::{Speaker, Venue};
 use crate::floor::Floor;
 use crate::matching::{Meets, Rests, Taker, collar_bound};
-use crate::order::{Marks, Slot};
+use crate::order::{Marks, Slot, order_id};
 use crate::place::{Plan, admit_bounds, admit_terms, rests};
 use crate::refusal::{Refusal, beyond};
 use crate::series::Series;
@@ -14,6 +14,22 @@ use xq_protocol::{
     Amount, Execution, OrderType, PlaceExtendedOrder, PlaceOrder, Ppm, Price, Qty, RejectReason,
     ReplaceOrder, Reserved, SelfTradePrevention, Side, TermsAccepted, TimeInForce,
 };
+
+/// What an order has beyond the plain one.
+pub(crate) struct Further<'a> {
+    c: &'a PlaceExtendedOrder,
+    /// What is kept of it while it is open.
+    terms: Option<Terms>,
+    /// The stop that it waits for, in ticks.
+    stop: Option<u32>,
+}
+
+/// Whether an order that was taken in goes on to the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goes {
+    On,
+    Waits,
+}
 
 impl Venue {
     /// Places an order with further terms.
@@ -44,18 +60,16 @@ impl Venue {
             other => other?,
         };
         self.admit_quantities(c, &plan)?;
-        let slot = self.accept(speaker, &plain, &plan, events);
-        let shown = c.display_qty.min(c.qty);
+        self.admit_limited(&plain, plan.open_notional)?;
         let terms = (!c.display_qty.is_zero()).then_some(Terms {
             limit: 0,
             taker: Ppm::ZERO,
             display: c.display_qty,
-            shown,
+            shown: c.display_qty.min(c.qty),
             rests: Rests::Yes,
         });
-        self.keep_terms(slot, c, terms);
-        self.tell_terms(slot, c, events);
-        self.go(&plain, &plan, slot, events);
+        let further = Further { c, terms, stop: None };
+        let slot = self.place(speaker, (&plain, Some(&further)), &plan, events);
         if !self.floor.orders.is_live(slot) {
             self.floor.drop_terms(slot);
         }
@@ -91,11 +105,9 @@ impl Venue {
             owner: plan.owner,
             self_trade: c.self_trade,
         };
-        let fillable = self.floor.fillable(series, (c.side, plan.rung), c.min_qty, taker);
-        if fillable < c.min_qty {
-            let (min, fillable) = (c.min_qty.0.into(), fillable.0.into());
-            return Err(beyond(RejectReason::MinQtyUnfillable, min, fillable));
-        }
+        let at_least = (taker, RejectReason::MinQtyUnfillable);
+        self.floor
+            .admit_fillable(series, (c.side, plan.rung), c.min_qty, at_least)?;
         if !c.display_qty.is_zero() && !self.floor.terms.has_room() {
             return Err(RejectReason::Capacity.into());
         }
@@ -109,7 +121,6 @@ impl Venue {
         events: &mut Events,
     ) -> Result<(), Refusal> {
         let (plan, stop) = self.admit_stop(speaker, c)?;
-        let slot = self.accept(speaker, &plain(c), &plan, events);
         let terms = Terms {
             limit: plan.rung,
             taker: plan.rates.taker,
@@ -120,13 +131,12 @@ impl Venue {
                 OrderType::StopLimit | OrderType::Limit => Rests::Yes,
             },
         };
-        self.keep_terms(slot, c, Some(terms));
-        let node = self.floor.orders.node_mut(slot);
-        node.marks = node.marks.with(Marks::WAITS);
-        node.rung = stop;
-        self.tell_terms(slot, c, events);
-        let series = self.series.known_mut(c.series.0);
-        self.floor.wait(series, slot, plan.open_notional);
+        let further = Further {
+            c,
+            terms: Some(terms),
+            stop: Some(stop),
+        };
+        self.place(speaker, (&plain(c), Some(&further)), &plan, events);
         Ok(())
     }
 
@@ -150,34 +160,9 @@ impl Venue {
         if !self.floor.terms.has_room() {
             return Err(RejectReason::Capacity.into());
         }
-        let plan = self.admit_funds(&plain, series, (limit, rung, Meets::Orders), cl_hash)?;
+        let plan = self.admit_funds(&plain, (series, account), (limit, rung, Meets::Orders), cl_hash)?;
+        self.admit_limited(&plain, plan.open_notional)?;
         Ok((plan, stop))
-    }
-
-    fn keep_terms(&mut self, slot: Slot, c: &PlaceExtendedOrder, terms: Option<Terms>) {
-        let floor = &mut self.floor;
-        let id = terms.map_or(0, |terms| floor.terms.add(terms));
-        let (node, details) = floor.orders.both_mut(slot);
-        (details.self_trade, details.terms) = (c.self_trade, id);
-        node.marks = node.marks.with(Marks::EXTENDED);
-        if !c.display_qty.is_zero() {
-            node.marks = node.marks.with(Marks::ICEBERG);
-        }
-    }
-
-    fn tell_terms(&self, slot: Slot, c: &PlaceExtendedOrder, events: &mut Events) {
-        events.emit(&TermsAccepted {
-            order: self.floor.orders.id(slot),
-            account: c.account,
-            series: c.series,
-            stop: c.stop,
-            min_qty: c.min_qty,
-            display_qty: c.display_qty,
-            currency: self.series.known(c.series.0).currency,
-            side: c.side,
-            self_trade: c.self_trade,
-            reserved: Reserved::ZERO,
-        });
     }
 
     /// An order was refused: one that would take, and is to give way instead, is placed one tick short of that.
@@ -241,6 +226,44 @@ impl Venue {
 }
 
 impl Floor {
+    /// Keeps the further terms of an order that was just taken in, tells them, and lets it wait when it has a stop.
+    #[cold]
+    pub fn keep_terms(
+        &mut self,
+        series: &mut Series,
+        slot: Slot,
+        (further, plan): (&Further<'_>, &Plan),
+        events: &mut Events,
+    ) -> Goes {
+        let c = further.c;
+        let terms = further.terms.map_or(0, |terms| self.terms.add(terms));
+        let (node, details) = self.orders.both_mut(slot);
+        (details.self_trade, details.terms) = (c.self_trade, terms);
+        node.marks = node.marks.with(Marks::EXTENDED);
+        if !c.display_qty.is_zero() {
+            node.marks = node.marks.with(Marks::ICEBERG);
+        }
+        events.emit(&TermsAccepted {
+            order: order_id(slot, details),
+            account: c.account,
+            series: c.series,
+            stop: c.stop,
+            min_qty: c.min_qty,
+            display_qty: c.display_qty,
+            currency: series.currency,
+            side: c.side,
+            self_trade: c.self_trade,
+            reserved: Reserved::ZERO,
+        });
+        let Some(stop) = further.stop else {
+            return Goes::On;
+        };
+        node.marks = node.marks.with(Marks::WAITS);
+        node.rung = stop;
+        self.wait(series, slot, plan.open_notional);
+        Goes::Waits
+    }
+
     /// The limit of an order in ticks, whether it rests or waits.
     pub fn limit_rung(&self, slot: Slot) -> u32 {
         let (node, details) = self.orders.both(slot);

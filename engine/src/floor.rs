@@ -7,11 +7,12 @@ use crate::jobs::Jobs;
 use crate::ledger::{Ledger, RowId, Spot};
 use crate::levels::Levels;
 use crate::order::{Details, Marks, NIL, Orders, Slot, order_id};
-use crate::party::{Account, Parties, Rates};
+use crate::party::{Account, Duties, Parties, Rates};
 use crate::series::Series;
 use crate::terms::AllTerms;
+use std::collections::VecDeque;
 use xq_protocol::{
-    AccountId, Amount, AssetId, CancelReason, ClOrdId, Fee, Nanos, OrderCanceled, Price, Qty, Reserved,
+    AccountId, Amount, AssetId, CancelReason, ClOrdId, Fee, Nanos, OrderCanceled, Price, Qty, Reserved, Seq,
     SeriesId, SessionId, Side, TimeInForce,
 };
 
@@ -30,6 +31,10 @@ pub(crate) struct Floor {
     pub now: Nanos,
     /// The business date.
     pub day: u32,
+    /// The command in hand.
+    pub seq: Seq,
+    /// Series that were halted and may have to be reopened.
+    pub halted: VecDeque<SeriesId>,
 }
 
 /// Capacities of the floor's tables.
@@ -41,6 +46,7 @@ pub(crate) struct FloorSize {
     pub orders: u32,
     pub pages: u32,
     pub sessions: u32,
+    pub series: u32,
 }
 
 /// Whether an order stands in the account's list, the table of client's ids and the counts.
@@ -71,11 +77,13 @@ pub(crate) struct Arrival {
     pub hold_row: RowId,
     pub counter_row: RowId,
     pub indexed: Indexed,
+    /// What sets it apart.
+    pub marks: Marks,
 }
 
 impl Arrival {
     /// What it must hold for what is open, whether that trades at once or rests first.
-    #[inline]
+    #[inline(always)]
     pub fn need(&self) -> Amount {
         match self.side {
             Side::Sell => self.leaves.into(),
@@ -136,6 +144,8 @@ impl Floor {
             expiring: 0,
             now: Nanos::ZERO,
             day: 0,
+            seq: Seq::ZERO,
+            halted: VecDeque::with_capacity(crate::order::index(size.series)),
         }
     }
 
@@ -148,6 +158,8 @@ impl Floor {
         self.jobs.grow(crate::order::index(size.sessions));
         self.client_ids.grow(size.orders);
         self.terms.grow(size.orders);
+        self.halted
+            .reserve_exact(crate::order::index(size.series) - self.halted.len());
     }
 
     /// The account's live order with this client's id.
@@ -161,8 +173,10 @@ impl Floor {
     #[inline(always)]
     pub fn doom(&self, slot: Slot) -> Option<CancelReason> {
         let order = self.orders.node(slot);
-        if order.marks.has(Marks::ENDS) && self.is_expired(self.orders.details(slot)) {
-            return Some(CancelReason::Expired);
+        if order.marks.may_cease()
+            && let Some(reason) = self.ceased(slot)
+        {
+            return Some(reason);
         }
         match self.jobs.len() {
             0 => None,
@@ -174,6 +188,16 @@ impl Floor {
     fn doom_of_jobs(&self, slot: Slot) -> Option<CancelReason> {
         let (order, details) = (self.orders.node(slot), self.orders.details(slot));
         self.jobs.doom(order, details, &self.parties)
+    }
+
+    fn ceased(&self, slot: Slot) -> Option<CancelReason> {
+        let (order, details) = self.orders.both(slot);
+        if order.marks.has(Marks::ENDS) && self.is_expired(details) {
+            return Some(CancelReason::Expired);
+        }
+        let is_quote = order.marks.has(Marks::QUOTE);
+        let quotes = || self.parties.duties(AccountId(order.account));
+        (is_quote && quotes().has(Duties::TRIPPED)).then_some(CancelReason::Protection)
     }
 
     fn is_expired(&self, details: &Details) -> bool {

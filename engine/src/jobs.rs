@@ -1,6 +1,6 @@
 //! Larger jobs: a state that stops matching for its scope first, then a bounded piece of work at each tick.
 
-use crate::order::{Details, NIL, Order, Slot};
+use crate::order::{Details, Marks, NIL, Order, Slot};
 use crate::party::Parties;
 use std::collections::VecDeque;
 use xq_protocol::{
@@ -12,6 +12,8 @@ use xq_protocol::{
 pub(crate) const JOBS_SPARE: usize = 1_024;
 /// Mass cancels that can go on at once for one participant who acts.
 pub(crate) const MASS_CANCELS_MAX: usize = 8;
+/// Accounts whose quotes can be protected: each has at most one job that cancels them.
+pub(crate) const MMPS_MAX: usize = 1_024;
 /// Pieces of work of all jobs together at one tick, and of one job in the command that begins it.
 pub(crate) const PIECES_MAX: u32 = 1_024;
 
@@ -28,6 +30,8 @@ pub(crate) enum Scope {
     Session(SessionId),
     /// One series'.
     Series(SeriesId),
+    /// One account's quotes.
+    Quotes(AccountId),
 }
 
 /// Where a job stands.
@@ -94,6 +98,7 @@ impl Job {
             Scope::Participant(id) => operated(id, List::OperatedThenOwned),
             Scope::Session(session) => operated(session.participant(), List::Operated),
             Scope::Series(_) => Cursor::Book,
+            Scope::Quotes(account) => walk(account, List::Single),
         };
         Job {
             kind,
@@ -117,6 +122,7 @@ impl Job {
                 .is_ok_and(|a| a.actor == id || a.owner == id),
             Scope::Session(id) => details.session == id.0 && details.on_disconnect == OnDisconnect::Cancel,
             Scope::Series(id) => order.series == id.0,
+            Scope::Quotes(id) => account == id && order.marks.has(Marks::QUOTE),
         };
         let on_side = match self.sides {
             Sides::Both => true,
@@ -135,6 +141,7 @@ impl Job {
             JobKind::KillSwitch => Some(CancelReason::KillSwitch),
             JobKind::Freeze => Some(CancelReason::Freeze),
             JobKind::Expiry => Some(CancelReason::Expired),
+            JobKind::Protection => Some(CancelReason::Protection),
             JobKind::Lift => None,
         }
     }
@@ -144,7 +151,11 @@ impl Job {
         match self.kind {
             JobKind::Freeze => Some(FreezeAction::Place),
             JobKind::Lift => Some(FreezeAction::Lift),
-            JobKind::MassCancel | JobKind::Disconnect | JobKind::KillSwitch | JobKind::Expiry => None,
+            JobKind::MassCancel
+            | JobKind::Disconnect
+            | JobKind::KillSwitch
+            | JobKind::Expiry
+            | JobKind::Protection => None,
         }
     }
 
@@ -187,13 +198,13 @@ impl Jobs {
     /// Room for one job a session and some more.
     pub fn new(sessions_max: usize) -> Jobs {
         Jobs {
-            going: VecDeque::with_capacity(sessions_max + JOBS_SPARE),
-            max: sessions_max + JOBS_SPARE,
+            going: VecDeque::with_capacity(sessions_max + JOBS_SPARE + MMPS_MAX),
+            max: sessions_max + JOBS_SPARE + MMPS_MAX,
         }
     }
     /// Makes room for so many sessions.
     pub fn grow(&mut self, sessions_max: usize) {
-        self.max = sessions_max + JOBS_SPARE;
+        self.max = sessions_max + JOBS_SPARE + MMPS_MAX;
         self.going.reserve_exact(self.max - self.going.len());
     }
     /// Says whether one more kill switch or freeze can begin: one place a session is kept for its end.
@@ -206,7 +217,7 @@ impl Jobs {
         let of_actor = |job: &&Job| match job.scope {
             Scope::Account(id) => parties.account(id).is_ok_and(|account| account.actor == actor),
             Scope::Operated(id) => id == actor,
-            Scope::Participant(_) | Scope::Session(_) | Scope::Series(_) => false,
+            Scope::Participant(_) | Scope::Session(_) | Scope::Series(_) | Scope::Quotes(_) => false,
         };
         let mass_cancels = || self.going.iter().filter(|job| job.kind == JobKind::MassCancel);
         mass_cancels().count() < JOBS_SPARE / 2 && mass_cancels().filter(of_actor).count() < MASS_CANCELS_MAX

@@ -6,12 +6,14 @@
 
 mod amend;
 mod audit;
+mod band;
 mod bank_refs;
 mod book;
 mod client_ids;
 mod control;
 mod events;
 mod exchange;
+mod exposure;
 mod extended;
 mod fees;
 mod floor;
@@ -25,6 +27,7 @@ mod order;
 mod party;
 mod place;
 mod proposals;
+mod quotes;
 mod reference;
 mod refusal;
 mod room;

@@ -47,9 +47,13 @@ impl Floor {
     fn trade(&mut self, series: &mut Series, arrival: &mut Arrival, events: &mut Events) -> Stop {
         let opposite = arrival.side.opposite();
         // What the command caused before counts too, but for the event that took this order in.
+        let bound = series.band.bound(arrival.side, arrival.rung);
         for _ in 0..(FILLS_MAX + 1).saturating_sub(events.len()) {
-            if arrival.leaves.is_zero() || !reaches(series, arrival.side, arrival.rung) {
-                return Stop::Done;
+            if arrival.leaves.is_zero() || !reaches(series, arrival.side, bound) {
+                return match bound == arrival.rung {
+                    true => Stop::Done,
+                    false => self.leave_band(series, arrival, events),
+                };
             }
             let maker = self
                 .levels
@@ -66,15 +70,12 @@ impl Floor {
                     Prevented::GoOn => continue,
                 }
             }
-            let (leaves, marks) = (node.leaves, node.marks);
-            let most = match marks.has(Marks::ICEBERG) {
-                true => self.shown(maker),
-                false => leaves,
-            };
-            self.fill(series, arrival, (maker, most), events);
-            if marks.has(Marks::ICEBERG) {
-                self.show_more(series, maker, (most, leaves), events);
+            if node.marks.is_watched() {
+                self.fill_watched(series, arrival, maker, events);
+                continue;
             }
+            let most = node.leaves;
+            self.fill(series, arrival, (maker, most), events);
         }
         match arrival.leaves.is_zero() || !reaches(series, arrival.side, arrival.rung) {
             true => Stop::Done,
@@ -82,23 +83,32 @@ impl Floor {
         }
     }
 
-    /// An order that showed so many of so many has traded: when that was all it showed, it shows more, last at its price.
+    /// A trade with a maker that was set apart, and what follows from it.
     #[cold]
-    fn show_more(
-        &mut self,
-        series: &mut Series,
-        maker: Slot,
-        (shown, before): (Qty, Qty),
-        events: &mut Events,
-    ) {
-        let (node, details) = self.orders.both(maker);
-        // Filled whole, it is forgotten, and its terms with it.
-        if node.leaves.is_zero() {
-            return;
+    #[inline(never)]
+    fn fill_watched(&mut self, series: &mut Series, taker: &mut Arrival, maker: Slot, events: &mut Events) {
+        let (shown, node) = (self.shown(maker), self.orders.node(maker));
+        let (account, marks, before) = (AccountId(node.account), node.marks, node.leaves);
+        let qty = self.fill(series, taker, (maker, shown), events);
+        let amount = series.price(series.last).times(qty).expect("it was traded");
+        if marks.has(Marks::COUNTED) {
+            self.count_traded(account, amount);
         }
+        if marks.has(Marks::QUOTE) {
+            self.count_quote(account, maker, (qty, amount), events);
+        }
+        // Filled whole, it is forgotten, and its terms with it.
+        if marks.has(Marks::ICEBERG) && qty < before {
+            self.show_more(series, maker, Qty(shown.0 - qty.0), events);
+        }
+    }
+
+    /// Of what an order showed so many are left: when none is, it shows more, last at its price.
+    fn show_more(&mut self, series: &mut Series, maker: Slot, left: Qty, events: &mut Events) {
+        let (node, details) = self.orders.both(maker);
         let row = self.terms.get_mut(details.terms);
-        row.shown = Qty(shown.0 - (before.0 - node.leaves.0));
-        if !row.shown.is_zero() {
+        row.shown = left;
+        if !left.is_zero() {
             return;
         }
         row.show(node.leaves);
@@ -126,7 +136,7 @@ impl Floor {
         taker: &mut Arrival,
         (maker_slot, most): (Slot, Qty),
         events: &mut Events,
-    ) {
+    ) -> Qty {
         let maker_id = self.orders.id(maker_slot);
         let maker_session = SessionId(self.orders.details(maker_slot).session);
         let maker = self.orders.node_mut(maker_slot);
@@ -220,6 +230,7 @@ impl Floor {
             taker_fee,
             released,
         });
+        qty
     }
 
     /// Moves both legs of a trade and both fees.
@@ -264,6 +275,9 @@ impl Floor {
         stop: Stop,
         events: &mut Events,
     ) {
+        if arrival.marks.has(Marks::COUNTED) {
+            self.count_traded(arrival.account, arrival.notional);
+        }
         if arrival.leaves.is_zero() {
             assert!(arrival.held.is_zero(), "a filled order holds nothing");
             return self.discard(arrival);
@@ -449,7 +463,7 @@ pub(crate) fn meets(series: &Series, side: Side, rung: u32) -> Meets {
 
 /// Says whether a limit reaches the best opposite price.
 #[inline]
-fn reaches(series: &Series, side: Side, rung: u32) -> bool {
+pub(crate) fn reaches(series: &Series, side: Side, rung: u32) -> bool {
     match side {
         Side::Buy => rung >= series.asks.best_or_unreached(),
         Side::Sell => rung <= series.bids.best_or_unreached(),

@@ -71,11 +71,39 @@ impl Marks {
     pub const WAITS: Marks = Marks(1 << 2);
     /// It was placed with further terms.
     pub const EXTENDED: Marks = Marks(1 << 3);
+    /// It is a side of a market maker's quote.
+    pub const QUOTE: Marks = Marks(1 << 4);
+    /// What it trades counts toward its account's day.
+    pub const COUNTED: Marks = Marks(1 << 5);
+
+    /// Marks of orders of which something follows when they trade as makers.
+    const WATCHED: u8 = Marks::ICEBERG.0 | Marks::QUOTE.0 | Marks::COUNTED.0;
+    /// Marks of orders that may cease to trade by themselves.
+    const CEASING: u8 = Marks::ENDS.0 | Marks::QUOTE.0;
 
     /// Says whether it has all of these.
     #[inline(always)]
     pub fn has(self, marks: Marks) -> bool {
         self.0 & marks.0 == marks.0
+    }
+    /// Says whether something follows when it trades as maker.
+    #[inline(always)]
+    pub fn is_watched(self) -> bool {
+        self.0 & Marks::WATCHED != 0
+    }
+    /// Says whether it may cease to trade by itself.
+    #[inline(always)]
+    pub fn may_cease(self) -> bool {
+        self.0 & Marks::CEASING != 0
+    }
+    /// As a byte.
+    pub const fn byte(self) -> u8 {
+        self.0
+    }
+    /// Of a byte.
+    #[inline(always)]
+    pub const fn of_byte(byte: u8) -> Marks {
+        Marks(byte)
     }
     /// With these too.
     #[inline]

@@ -1,8 +1,10 @@
 //! Participants and accounts: who there is, who acts for whom, within which limits.
 
+use crate::exposure::Exposure;
 use crate::ledger::RowId;
 use crate::matching::Meets;
-use crate::order::{NIL, Slot, index};
+use crate::order::{Marks, NIL, Slot, index};
+use crate::quotes::Mmp;
 use std::collections::BTreeMap;
 use xq_protocol::{
     AccountId, Amount, AssetId, CaseId, Count, Hash, KeyState, ParticipantId, Ppm, Qty, RejectReason, Role,
@@ -78,9 +80,46 @@ pub(crate) struct Account {
     pub schedule: ScheduleId,
     /// Whether it is frozen.
     pub freeze: Freeze,
+    /// What besides is asked of it.
+    pub duties: Duties,
 }
 
 const _: () = assert!(size_of::<Account>() == 64);
+
+/// What is asked of few accounts, a bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Duties(u8);
+
+impl Duties {
+    /// Nothing.
+    pub const NONE: Duties = Duties(0);
+    /// Its quotes are protected: what they trade is counted.
+    pub const PROTECTED: Duties = Duties(1);
+    /// Its protection was set off.
+    pub const TRIPPED: Duties = Duties(1 << 1);
+    /// It has limits of position or of the day.
+    pub const LIMITED: Duties = Duties(Marks::COUNTED.byte());
+
+    /// Says whether it has all of these.
+    #[inline(always)]
+    pub fn has(self, duties: Duties) -> bool {
+        self.0 & duties.0 == duties.0
+    }
+    /// How its orders are marked: what those of a limited account trade is counted.
+    #[inline(always)]
+    pub fn marks(self) -> Marks {
+        Marks::of_byte(self.0 & Duties::LIMITED.0)
+    }
+    /// With these too.
+    pub fn with(self, duties: Duties) -> Duties {
+        Duties(self.0 | duties.0)
+    }
+    /// Without these.
+    pub fn without(self, duties: Duties) -> Duties {
+        Duties(self.0 & !duties.0)
+    }
+}
 
 /// What orders do not read of an account.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +132,8 @@ pub(crate) struct AccountFile {
     pub older_owned: AccountId,
     /// The account of the same actor opened before it.
     pub older_operated: AccountId,
+    /// Its limits of position and of the day.
+    pub exposure: Exposure,
 }
 
 const NOBODY: Participant = Participant {
@@ -117,6 +158,7 @@ const UNOPENED: Account = Account {
     recent_cash_row: 0,
     schedule: ScheduleId::ZERO,
     freeze: Freeze::None,
+    duties: Duties::NONE,
 };
 
 static EMPTY_FILE: AccountFile = AccountFile {
@@ -124,6 +166,7 @@ static EMPTY_FILE: AccountFile = AccountFile {
     newest_row: 0,
     older_owned: AccountId::ZERO,
     older_operated: AccountId::ZERO,
+    exposure: Exposure::NONE,
 };
 
 /// Rates of a fee schedule.
@@ -160,6 +203,8 @@ pub(crate) struct Parties {
     /// Whose each valid key is: nobody's key is another's.
     holders: BTreeMap<Hash, ParticipantId>,
     schedules: Vec<Rates>,
+    /// The protection of accounts that quote.
+    pub mmps: BTreeMap<AccountId, Mmp>,
     /// Participants whose kill switch is thrown.
     killed: u32,
     /// Whether a schedule ever had a negative rate.
@@ -188,6 +233,7 @@ impl Parties {
                 };
                 SCHEDULES
             ],
+            mmps: BTreeMap::new(),
             killed: 0,
             rebates: Rebates::Never,
             participants_max: 0,
@@ -237,6 +283,10 @@ impl Parties {
     #[inline]
     pub fn open_account(&mut self, id: AccountId) -> &mut Account {
         &mut self.accounts[index(id.0)]
+    }
+    /// What besides is asked of an account that is known to be open.
+    pub fn duties(&self, id: AccountId) -> Duties {
+        self.accounts[index(id.0)].duties
     }
     /// Says whether this participant's kill switch is thrown.
     #[inline]

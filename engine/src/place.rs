@@ -2,8 +2,9 @@
 
 use crate::events::Events;
 use crate::exchange::{Speaker, Venue};
+use crate::extended::{Further, Goes};
 use crate::fees;
-use crate::floor::{Arrival, Indexed};
+use crate::floor::{Arrival, Floor, Indexed};
 use crate::issuance::ASSET_MAX;
 use crate::ledger::{RowId, Spot};
 use crate::matching::{Meets, Rests, Taker, collar_bound, meets};
@@ -12,8 +13,8 @@ use crate::party::{Account, Freeze, Killed, Rates, Rebates};
 use crate::refusal::{Refusal, beyond};
 use crate::series::{Series, Watch};
 use xq_protocol::{
-    AccountId, Amount, AssetId, ClOrdId, Execution, Fee, Nanos, OrderAccepted, OrderType, PlaceOrder, Ppm,
-    Price, Qty, RejectReason, Reserved, SelfTradePrevention, Side, TimeInForce,
+    AccountId, Amount, ClOrdId, Execution, Fee, Nanos, OrderAccepted, OrderType, PlaceOrder, Ppm, Price, Qty,
+    RejectReason, Reserved, SelfTradePrevention, Side, TimeInForce,
 };
 
 /// What admission found out about a new order.
@@ -30,6 +31,8 @@ pub(crate) struct Plan {
     pub meets: Meets,
     /// The account's open notional with all of it.
     pub open_notional: Amount,
+    /// What sets it apart because of whose it is.
+    pub marks: Marks,
 }
 
 impl Venue {
@@ -44,8 +47,11 @@ impl Venue {
         // By reference: a plan that is moved out of its result is copied twice.
         match &self.admit_place(speaker, c, SelfTradePrevention::CancelNewest) {
             Ok(plan) => {
-                let slot = self.accept(speaker, c, plan, events);
-                self.go(c, plan, slot, events);
+                // Here, where little else is at hand, and not amid admission: it costs most orders less.
+                if plan.marks != Marks::NONE {
+                    self.admit_limited(c, plan.open_notional)?;
+                }
+                self.place(speaker, (c, None), plan, events);
             }
             Err(refusal) => return self.place_repriced(speaker, c, *refusal, events),
         }
@@ -78,7 +84,7 @@ impl Venue {
         self.admit_book(c, series, rung, taker)?;
         self.admit_room(c, account)?;
         let meets = meets(series, c.side, rung);
-        self.admit_funds(c, series, (limit, rung, meets), cl_hash)
+        self.admit_funds(c, (series, account), (limit, rung, meets), cl_hash)
     }
 
     /// What the account has to say: enough money or coupons, within its limits.
@@ -86,11 +92,10 @@ impl Venue {
     pub(crate) fn admit_funds(
         &self,
         c: &PlaceOrder,
-        series: &Series,
+        (series, account): (&Series, &Account),
         (limit, rung, meets): (Price, u32, Meets),
         cl_hash: u32,
     ) -> Result<Plan, Refusal> {
-        let account = self.floor.parties.account(c.account)?;
         let notional = limit.times(c.qty).ok_or(RejectReason::Overflow)?;
         self.admit_rebates(series, c.qty)?;
         let rates = self.floor.parties.rates(account.schedule);
@@ -110,6 +115,7 @@ impl Venue {
         if counter_row == 0 && !self.floor.ledger.has_room(1) {
             return Err(RejectReason::Capacity.into());
         }
+        let marks = account.duties.marks();
         Ok(Plan {
             limit,
             rung,
@@ -121,28 +127,24 @@ impl Venue {
             owner: account.owner.0,
             meets,
             open_notional,
+            marks,
         })
     }
 
-    /// Takes an order in: it holds what it needs, and neither trades nor rests yet.
+    /// Takes an order in and lets it trade, rest, or wait for its stop. Tells its slot, which may be free again.
     #[inline(always)]
-    pub(crate) fn accept(
+    pub(crate) fn place(
         &mut self,
         speaker: Speaker,
-        c: &PlaceOrder,
+        (c, further): (&PlaceOrder, Option<&Further<'_>>),
         plan: &Plan,
         events: &mut Events,
     ) -> Slot {
         let series = self.series.known_mut(c.series.0);
         let floor = &mut self.floor;
-        let coupon = AssetId::from(c.series);
-        let counter_row = match (plan.counter_row, c.side) {
-            (0, Side::Buy) => floor.new_row(c.account, coupon),
-            (0, Side::Sell) => floor.new_row(c.account, series.currency.into()),
-            (row, _) => row,
-        };
+        let counter_row = counter_row(floor, series, c, plan);
         let account = floor.parties.open_account(c.account);
-        account.recent_coupon = coupon;
+        account.recent_coupon = c.series.into();
         (account.recent_cash_row, account.recent_coupon_row) = match c.side {
             Side::Buy => (plan.hold_row, counter_row),
             Side::Sell => (counter_row, plan.hold_row),
@@ -151,14 +153,14 @@ impl Venue {
         let (node, details) = floor.orders.both_mut(slot);
         details.cl_ord_id = c.cl_ord_id;
         details.cl_hash = plan.cl_hash;
-        (details.ends, node.marks) = (0, Marks::NONE);
+        (details.ends, node.marks) = (0, plan.marks);
         // Two questions rather than a match of all five: most orders end with neither, and no table is jumped through.
         if c.tif == TimeInForce::Day {
-            (details.ends, node.marks) = (floor.day.into(), Marks::ENDS);
+            (details.ends, node.marks) = (floor.day.into(), plan.marks.with(Marks::ENDS));
         } else if c.tif == TimeInForce::Gtd {
-            (details.ends, node.marks) = (c.expire_at.0, Marks::ENDS);
+            (details.ends, node.marks) = (c.expire_at.0, plan.marks.with(Marks::ENDS));
         }
-        details.seq = self.seq.0;
+        details.seq = floor.seq.0;
         details.session = speaker.session.0;
         details.total = c.qty;
         details.tif = c.tif;
@@ -166,8 +168,7 @@ impl Venue {
         details.on_disconnect = c.on_disconnect;
         node.rung = plan.rung;
         node.leaves = c.qty;
-        node.account = c.account.0;
-        node.series = c.series.0;
+        (node.account, node.series) = (c.account.0, c.series.0);
         node.owner = plan.owner;
         node.held = plan.hold;
         node.rested_notional = Amount::ZERO;
@@ -198,21 +199,19 @@ impl Venue {
             on_disconnect: c.on_disconnect,
             reserved: Reserved::ZERO,
         });
-        slot
-    }
-
-    /// Lets an order that was taken in trade and rest.
-    #[inline(always)]
-    pub(crate) fn go(&mut self, c: &PlaceOrder, plan: &Plan, slot: Slot, events: &mut Events) {
-        let series = self.series.known_mut(c.series.0);
-        let floor = &mut self.floor;
+        if let Some(further) = further
+            && floor.keep_terms(series, slot, (further, plan), events) == Goes::Waits
+        {
+            return slot;
+        }
         if plan.meets == Meets::Nothing && rests(c) == Rests::Yes {
             // It holds what it needs at rest already.
-            return floor.enter(series, slot, plan.open_notional);
+            floor.enter(series, slot, plan.open_notional);
+            return slot;
         }
         let mut arrival = Arrival {
             slot,
-            id: floor.orders.id(slot),
+            id: order,
             account: c.account,
             owner: plan.owner,
             side: c.side,
@@ -225,13 +224,15 @@ impl Venue {
             charged: Fee::ZERO,
             rates: plan.rates,
             hold_row: plan.hold_row,
-            counter_row: floor.orders.node(slot).counter_row,
+            counter_row,
             indexed: Indexed::No,
+            marks: plan.marks,
         };
         floor.arrive(series, &mut arrival, rests(c), events);
         if series.watch == Watch::On {
             self.after_trades(c.series, events);
         }
+        slot
     }
 
     /// The account, when the speaker acts for it.
@@ -287,14 +288,8 @@ impl Venue {
             return Err(RejectReason::WouldTake.into());
         }
         if c.tif == TimeInForce::Fok {
-            let fillable = self.floor.fillable(series, (c.side, rung), c.qty, taker);
-            if fillable < c.qty {
-                return Err(beyond(
-                    RejectReason::FokUnfillable,
-                    c.qty.0.into(),
-                    fillable.0.into(),
-                ));
-            }
+            let all = (taker, RejectReason::FokUnfillable);
+            self.floor.admit_fillable(series, (c.side, rung), c.qty, all)?;
         }
         Ok(())
     }
@@ -334,6 +329,16 @@ impl Venue {
             return Err(RejectReason::Overflow);
         }
         Ok(())
+    }
+}
+
+/// The row of what the order gets, made when there is none yet.
+#[inline(always)]
+fn counter_row(floor: &mut Floor, series: &Series, c: &PlaceOrder, plan: &Plan) -> RowId {
+    match (plan.counter_row, c.side) {
+        (0, Side::Buy) => floor.new_row(c.account, c.series.into()),
+        (0, Side::Sell) => floor.new_row(c.account, series.currency.into()),
+        (row, _) => row,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::events::Events;
 use crate::exchange::Venue;
+use crate::exposure::admit_open_orders;
 use crate::fees::PPM_MAX;
-use crate::party::{Rates, SCHEDULES};
+use crate::party::{Duties, Rates, SCHEDULES};
 use crate::refusal::{Refusal, beyond};
 use xq_protocol::{
     AccountOpened, Bps, FeeScheduleSet, InstrumentSet, KeySet, Nanos, OpenAccount, ParticipantRegistered,
@@ -69,7 +70,10 @@ impl Venue {
     }
 
     pub(crate) fn set_risk_limits(&mut self, c: &SetRiskLimits, events: &mut Events) -> Result<(), Refusal> {
-        self.floor.parties.account(c.account)?;
+        let limited = self.floor.parties.account(c.account)?.duties.has(Duties::LIMITED);
+        if limited {
+            admit_open_orders(c.open_orders_max)?;
+        }
         let account = self.floor.parties.open_account(c.account);
         account.open_orders_max = c.open_orders_max;
         account.order_qty_max = c.order_qty_max;
@@ -139,7 +143,7 @@ impl Venue {
             self.reopen_at = Nanos::ZERO;
         } else {
             self.series.get(c.series)?;
-            self.series.known_mut(c.series.0).phase = c.phase;
+            self.series.known_mut(c.series.0).set_phase(c.phase);
         }
         events.emit(&PhaseSet {
             series: c.series,

@@ -57,6 +57,31 @@ fn subject(command: &Command<'_>) -> Subject {
             cl_ord_id: c.cl_ord_id,
             ..none
         },
+        Command::MassQuote(c) => Subject {
+            account: c.account,
+            ..none
+        },
+        Command::SetMmp(c) => Subject {
+            account: c.account,
+            ..none
+        },
+        Command::ResetMmp(c) => Subject {
+            account: c.account,
+            ..none
+        },
+        Command::QueryLimits(c) => Subject {
+            account: c.account,
+            series: c.series,
+            ..none
+        },
+        Command::SetExposureLimits(c) => Subject {
+            account: c.account,
+            ..none
+        },
+        Command::SetDynamicCollar(c) => Subject {
+            series: c.series,
+            ..none
+        },
         Command::CancelOrder(c) => Subject {
             account: c.account,
             order: c.order,

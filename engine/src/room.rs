@@ -82,7 +82,7 @@ impl Table {
         let bytes = match self {
             Table::Participants => rows * party::PARTICIPANT_BYTES,
             Table::Accounts => rows * party::ACCOUNT_BYTES,
-            Table::Series => rows * (series::ROW_BYTES + size_of::<SeriesId>()),
+            Table::Series => rows * (series::ROW_BYTES + 2 * size_of::<SeriesId>()),
             Table::Balances => rows * ledger::ROW_BYTES + hashed(ledger::KEY_BYTES, rows),
             Table::Orders => rows * order::ROW_BYTES + client_ids::bytes(rows) + terms::bytes(rows),
             Table::LevelPages => rows * levels::PAGE_BYTES,

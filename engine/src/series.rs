@@ -1,5 +1,6 @@
 //! Series: their terms, their cover, their market.
 
+use crate::band::Band;
 use crate::levels::{Ladder, RUNGS_MAX};
 use crate::order::index;
 use crate::party::Killed;
@@ -36,6 +37,7 @@ pub(crate) struct Series {
     /// Whether anything follows from the prices of trades.
     pub watch: Watch,
     pub stops: Stops,
+    pub band: Band,
     pub issuer: ParticipantId,
     pub redeem_value: Price,
     pub issue_cap: Amount,
@@ -97,6 +99,7 @@ impl Series {
             last: 0,
             watch: Watch::Off,
             stops: Stops::new(rungs),
+            band: Band::OFF,
             issuer: terms.issuer,
             redeem_value: terms.redeem_value,
             issue_cap: terms.issue_cap,
@@ -149,9 +152,9 @@ impl Series {
     }
     /// Whether anything follows from the prices of trades from here on.
     pub fn settle_watch(&mut self) {
-        self.watch = match self.stops.waiting {
-            0 => Watch::Off,
-            _ => Watch::On,
+        self.watch = match self.stops.waiting > 0 || !self.band.width.is_zero() {
+            true => Watch::On,
+            false => Watch::Off,
         };
     }
     /// A trade at this price in ticks.

@@ -201,6 +201,7 @@ impl Floor {
             hold_row: node.hold_row,
             counter_row: node.counter_row,
             indexed: Indexed::Yes,
+            marks: node.marks,
         };
         events.emit(&StopTriggered {
             order: id,
@@ -284,13 +285,15 @@ impl Venue {
             return Err(beyond(shortage(node.side), hold.0, usable.0));
         }
         let freed = old_limit.times(node.leaves).expect("an order's amount fits");
+        let open_notional = admit_limits(account, notional, freed)?;
+        self.admit_limited_replace(account, slot, c.total_qty, open_notional)?;
         Ok(Replacement {
             slot,
             limit: c.limit,
             rung,
             leaves: c.total_qty,
             hold,
-            open_notional: admit_limits(account, notional, freed)?,
+            open_notional,
             rates,
             place: Place::Arrives,
         })
@@ -313,6 +316,9 @@ impl Venue {
     #[cold]
     pub(crate) fn after_trades(&mut self, id: SeriesId, events: &mut Events) {
         let series = self.series.known_mut(id.0);
+        if series.phase == Phase::Continuous {
+            series.band.stand_around(series.last);
+        }
         if self.floor.let_arrive(series, self.phase, events) == Arrived::All {
             return series.stops.settle();
         }

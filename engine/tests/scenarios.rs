@@ -213,17 +213,15 @@ const WITHOUT_SCENARIO: &[(&[u16], &str)] = &[
         "participants are not suspended, graded or closed yet",
     ),
     (
-        &[311, 315, 316, 317],
-        "no dynamic collar, holding period, cap on holders or other way to match yet",
+        &[315, 316, 317],
+        "no holding period, cap on holders or other way to match yet",
     ),
     (
-        &[407, 411, 414],
-        "no refusing self-trade prevention, protection, busts yet",
+        &[407],
+        "of a quote's side only, which says so in an event of its own: quote-refused.scn",
     ),
-    (
-        &[505, 506, 507, 508, 509, 511],
-        "no positions, daily limits, caps, T+1 or adjustments yet",
-    ),
+    (&[414], "no busts yet"),
+    (&[507, 508, 509, 511], "no caps, T+1 or adjustments yet"),
     (
         &[603, 607, 608, 609, 610, 611, 612],
         "coverage is whole; no offerings yet",

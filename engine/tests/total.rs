@@ -39,7 +39,7 @@ gift acme carol 1000 COFFEE
 issue-units GOLD carol 4294967295
 ";
 
-const COMMANDS_A_VENUE: u32 = 6_000;
+const COMMANDS_A_VENUE: u32 = 8_000;
 const VENUES: u64 = 8;
 /// Everything that is numbered from 1 on has fewer of a kind than this.
 const IDS: u64 = 24;
@@ -165,6 +165,7 @@ impl Attack {
             let at = field.offset..field.offset + field.length;
             let bytes: Vec<u8> = match field.shape {
                 Shape::Integer(_) => self.value(field).to_le_bytes()[..field.length].to_vec(),
+                Shape::Integers(_, count) => self.column(field, count),
                 Shape::Choice(pairs) if self.one_in(2) => vec![pairs[0].0],
                 Shape::Choice(pairs) => vec![pairs[self.draws.below(pairs.len() as u64) as usize].0],
                 Shape::Text(_) => format!("w{:03}------------", self.draws.below(200)).into_bytes(),
@@ -174,6 +175,21 @@ impl Attack {
             body[at].copy_from_slice(&bytes);
         }
         body
+    }
+
+    /// Numbers of legs: most make sense, and most legs are not used.
+    fn column(&mut self, field: &Field, count: usize) -> Vec<u8> {
+        let width = field.length / count;
+        let mut column = vec![0; field.length];
+        for bytes in column.chunks_mut(width).take(3) {
+            let number = match field.type_name {
+                "LegSeries" => [1, 2, 1, 0, 7][self.draws.below(5) as usize],
+                "LegQtys" => [0, 2, 4, 10, 3][self.draws.below(5) as usize],
+                _ => [2_000, 2_010, 2_020, 1_990, 0][self.draws.below(5) as usize],
+            };
+            bytes.copy_from_slice(&u64::to_le_bytes(number)[..width]);
+        }
+        column
     }
 
     /// The next frame: most are commands with fields of their types, some hold bytes that are none.

@@ -21,8 +21,17 @@ impl Event<'_> {
             Event::OrderReduced(reduced) => reduced.session,
             Event::StopTriggered(triggered) => triggered.session,
             Event::OrderRefreshed(refreshed) => refreshed.session,
+            Event::MmpTripped(tripped) => tripped.session,
             Event::OrderAccepted(_)
             | Event::TermsAccepted(_)
+            | Event::QuoteAnswered(_)
+            | Event::QuoteRefused(_)
+            | Event::MmpReset(_)
+            | Event::LimitsTold(_)
+            | Event::DynamicCollarSet(_)
+            | Event::MarketHalted(_)
+            | Event::MmpSet(_)
+            | Event::ExposureLimitsSet(_)
             | Event::Executed(_)
             | Event::OrderRested(_)
             | Event::MassCanceled(_)

@@ -225,6 +225,12 @@ choice!(/// Why an order was cancelled.
     Freeze = 7 "freeze",
     /// One command may make only so many fills: the rest.
     FillLimit = 8 "fill-limit",
+    /// Its quote was changed or withdrawn.
+    Quote = 9 "quote",
+    /// The market maker's protection was set off.
+    Protection = 10 "protection",
+    /// The next price would have left the dynamic collar: the rest.
+    DynamicCollar = 11 "dynamic-collar",
 });
 
 choice!(/// Who made and who took.
@@ -249,6 +255,8 @@ choice!(/// What a larger job does, a bounded piece at each tick.
     Lift = 4 "lift",
     /// Cancels what the business day ended.
     Expiry = 5 "expiry",
+    /// Cancels a market maker's quotes after its protection was set off.
+    Protection = 6 "protection",
 });
 
 choice!(/// Whether a larger job goes on.

@@ -195,6 +195,39 @@ messages! {
         /// Zero.
         reserved: Reserved<3>,
     }
+    /// Sets the dynamic collar around the last trade: a trade that would leave it halts the series instead.
+    SetDynamicCollar = 26 {
+        /// The series.
+        series: SeriesId,
+        /// Half width around the last trade's price, at most 10,000; 0 is none.
+        width: Bps,
+        /// How long a halt lasts; zero is until someone reopens the series.
+        halt_for: Nanos,
+    }
+    /// Sets a market maker's protection: what its quotes may trade within a time before they are all cancelled.
+    SetMmp = 27 {
+        /// The account.
+        account: AccountId,
+        /// Trades; zero is no limit.
+        trades_max: Count,
+        /// Coupons; zero is no limit.
+        qty_max: Amount,
+        /// Price × quantity; zero is no limit.
+        notional_max: Amount,
+        /// The time; zero only with no limit at all, which switches it off.
+        window: Nanos,
+    }
+    /// Sets how much of a series an account may hold and buy, and how much it may trade a day; zero is no limit.
+    SetExposureLimits = 28 {
+        /// The account: with a limit of either kind it may have at most 1,024 orders open.
+        account: AccountId,
+        /// Zero.
+        reserved: Reserved<4>,
+        /// Coupons of any one series, those that its open orders may buy included.
+        position_max: Amount,
+        /// Price × quantity of a business day, that of its open orders included.
+        daily_max: Amount,
+    }
     /// Describes a series.
     DraftSeries = 40 {
         /// The series' number.
@@ -396,5 +429,38 @@ messages! {
         sides: Sides,
         /// Zero.
         reserved: Reserved<7>,
+    }
+    /// Sets up to sixteen two-sided quotes of an account: each side takes the place of the account's last in that series.
+    MassQuote = 106 {
+        /// For which account.
+        account: AccountId,
+        /// Zero.
+        reserved: Reserved<4>,
+        /// The quote's number, told back in its answer.
+        quote: QuoteId,
+        /// Of which series; none twice.
+        series: LegSeries,
+        /// How many are bid for; zero withdraws the bid.
+        bid_qty: LegQtys,
+        /// How many are offered; zero withdraws the offer.
+        ask_qty: LegQtys,
+        /// At which price is bid; zero with no quantity.
+        bid: LegPrices,
+        /// At which price is offered; zero with no quantity.
+        ask: LegPrices,
+    }
+    /// Lets a market maker quote again after its protection was set off.
+    ResetMmp = 107 {
+        /// The account.
+        account: AccountId,
+        /// Zero.
+        reserved: Reserved<4>,
+    }
+    /// Asks for an account's limits and what is used of them.
+    QueryLimits = 109 {
+        /// The account.
+        account: AccountId,
+        /// The series whose position is asked for; zero for none.
+        series: SeriesId,
     }
 }

@@ -290,6 +290,83 @@ messages! {
         /// Zero.
         reserved: Reserved<1>,
     }
+    /// A mass quote was worked through; what became of each side was told before.
+    QuoteAnswered = 213 {
+        /// Its number.
+        quote: QuoteId,
+        /// The account.
+        account: AccountId,
+        /// Sides that were quoted anew, changed, or left as they were.
+        quoted: Count,
+        /// Sides that were withdrawn as asked.
+        withdrawn: Count,
+        /// Sides that were refused; what stood there before is withdrawn.
+        refused: Count,
+    }
+    /// A side of a quote was refused; what stood there before is withdrawn.
+    QuoteRefused = 214 {
+        /// The quote.
+        quote: QuoteId,
+        /// The account.
+        account: AccountId,
+        /// The series.
+        series: SeriesId,
+        /// What was observed, where it is a number.
+        observed: Observed,
+        /// What is allowed, where it is a number.
+        allowed: Observed,
+        /// Why.
+        code: RejectCode,
+        /// The side.
+        side: Side,
+        /// Zero.
+        reserved: Reserved<5>,
+    }
+    /// A market maker's quotes traded as much as its protection allows: all of them go, and none is taken until it resets.
+    MmpTripped = 215 {
+        /// The account.
+        account: AccountId,
+        /// The series of the last trade.
+        series: SeriesId,
+        /// Coupons traded within the window.
+        qty: Amount,
+        /// Price × quantity traded within the window.
+        notional: Amount,
+        /// Trades within the window.
+        trades: Count,
+        /// The session that placed the quote that traded last.
+        session: SessionId,
+    }
+    /// A market maker quotes again.
+    MmpReset = 216 {
+        /// The account.
+        account: AccountId,
+        /// Zero.
+        reserved: Reserved<4>,
+    }
+    /// An account's limits and what is used of them; a limit of zero is none.
+    LimitsTold = 218 {
+        /// The account.
+        account: AccountId,
+        /// The series whose position is told; zero for none.
+        series: SeriesId,
+        /// Orders open.
+        open_orders: Count,
+        /// Orders that may be open.
+        open_orders_max: Count,
+        /// Price × quantity of its open orders.
+        open_notional: Amount,
+        /// What that may be.
+        open_notional_max: Amount,
+        /// Price × quantity traded on the business day; counted only while there is a limit.
+        traded: Amount,
+        /// What that and its open orders may be together.
+        daily_max: Amount,
+        /// Coupons of the series, those that its open orders may buy included; counted only while there is a limit.
+        position: Amount,
+        /// What that may be.
+        position_max: Amount,
+    }
     /// The journal was opened.
     ExchangeOpened = 220 {
         /// Identity of the journal.
@@ -535,6 +612,56 @@ messages! {
         phase: Phase,
         /// Zero.
         reserved: Reserved<3>,
+    }
+    /// A series' dynamic collar was set.
+    DynamicCollarSet = 246 {
+        /// The series.
+        series: SeriesId,
+        /// Half width around the last trade's price.
+        width: Bps,
+        /// How long a halt lasts; zero is until someone reopens the series.
+        halt_for: Nanos,
+    }
+    /// A series was halted: the next trade would have left its dynamic collar.
+    MarketHalted = 247 {
+        /// The series.
+        series: SeriesId,
+        /// The series' currency.
+        currency: Currency,
+        /// Zero.
+        reserved: Reserved<2>,
+        /// The price that would have traded.
+        price: Price,
+        /// The lowest price allowed.
+        low: Price,
+        /// The highest price allowed.
+        high: Price,
+        /// When it reopens by itself; zero for never.
+        reopen_at: Nanos,
+    }
+    /// A market maker's protection was set.
+    MmpSet = 248 {
+        /// The account.
+        account: AccountId,
+        /// Trades; zero is no limit.
+        trades_max: Count,
+        /// Coupons; zero is no limit.
+        qty_max: Amount,
+        /// Price × quantity; zero is no limit.
+        notional_max: Amount,
+        /// Within this time.
+        window: Nanos,
+    }
+    /// An account's limits of position and of the day were set.
+    ExposureLimitsSet = 249 {
+        /// The account.
+        account: AccountId,
+        /// Zero.
+        reserved: Reserved<4>,
+        /// Coupons of any one series.
+        position_max: Amount,
+        /// Price × quantity of a business day.
+        daily_max: Amount,
     }
     /// A series was described.
     SeriesDrafted = 250 {

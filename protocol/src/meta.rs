@@ -7,6 +7,8 @@ use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 pub enum Shape {
     /// A little-endian integer of the named SBE primitive (`uint32`, `int64`, …).
     Integer(&'static str),
+    /// So many little-endian integers of the named SBE primitive.
+    Integers(&'static str, usize),
     /// One byte, one of the listed `(value, name)` pairs.
     Choice(&'static [(u8, &'static str)]),
     /// So many ASCII bytes, padded with zero bytes.
@@ -30,7 +32,7 @@ pub trait WireType {
         match Self::SHAPE {
             Shape::Choice(pairs) => bytes.first().is_some_and(|b| pairs.iter().any(|(v, _)| v == b)),
             Shape::Zeros(_) => bytes.iter().all(|b| *b == 0),
-            Shape::Integer(_) | Shape::Text(_) | Shape::Bytes(_) => true,
+            Shape::Integer(_) | Shape::Integers(..) | Shape::Text(_) | Shape::Bytes(_) => true,
         }
     }
 }

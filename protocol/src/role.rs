@@ -33,6 +33,15 @@ const HOUSE: Rule = Rule {
 };
 const TRADING: Rule = open(&[Role::Trader, Role::MarketMaker, Role::Issuer, Role::Merchant]);
 
+const LIMITS: Rule = open(&[
+    Role::Trader,
+    Role::MarketMaker,
+    Role::Issuer,
+    Role::Merchant,
+    Role::Operator,
+    Role::Risk,
+]);
+
 /// Who may send the command with this template id; none when no command has it.
 #[inline]
 pub fn rule(template: u16) -> Option<Rule> {
@@ -40,6 +49,10 @@ pub fn rule(template: u16) -> Option<Rule> {
     Some(match template {
         PlaceOrder::TEMPLATE | PlaceExtendedOrder::TEMPLATE | CancelOrder::TEMPLATE => TRADING,
         ReplaceOrder::TEMPLATE | MassCancel::TEMPLATE | TransferUnits::TEMPLATE => TRADING,
+        MassQuote::TEMPLATE | SetMmp::TEMPLATE | ResetMmp::TEMPLATE => open(&[Role::MarketMaker]),
+        QueryLimits::TEMPLATE => LIMITS,
+        SetDynamicCollar::TEMPLATE => open(&[Role::Operator]),
+        SetExposureLimits::TEMPLATE => open(&[Role::Operator, Role::Risk]),
         Genesis::TEMPLATE | Tick::TEMPLATE | AllSessionsDown::TEMPLATE => HOUSE,
         SessionUp::TEMPLATE | SessionDown::TEMPLATE => HOUSE,
         RegisterParticipant::TEMPLATE | SetKey::TEMPLATE => open(&[Role::House, Role::Operator]),
@@ -106,6 +119,12 @@ pub fn needs_approval(command: &Command<'_>, holder: Option<Role>) -> bool {
         | Command::TransferUnits(_)
         | Command::PlaceOrder(_)
         | Command::PlaceExtendedOrder(_)
+        | Command::SetDynamicCollar(_)
+        | Command::SetMmp(_)
+        | Command::SetExposureLimits(_)
+        | Command::MassQuote(_)
+        | Command::ResetMmp(_)
+        | Command::QueryLimits(_)
         | Command::CancelOrder(_)
         | Command::ReplaceOrder(_)
         | Command::MassCancel(_) => false,
@@ -156,6 +175,9 @@ SetRiskLimits: risk operator
 SetFeeSchedule: operator
 SetInstrument: operator
 SetPhase: operator
+SetDynamicCollar: operator
+SetMmp: market-maker
+SetExposureLimits: risk operator
 DraftSeries: issuer operator
 PostEscrow: bank
 RegisterSeries: operator
@@ -168,6 +190,9 @@ PlaceExtendedOrder: trader market-maker issuer merchant
 CancelOrder: trader market-maker issuer merchant
 ReplaceOrder: trader market-maker issuer merchant
 MassCancel: trader market-maker issuer merchant
+MassQuote: market-maker
+ResetMmp: market-maker
+QueryLimits: trader market-maker issuer merchant risk operator
 ";
 
     #[test]

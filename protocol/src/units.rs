@@ -76,6 +76,8 @@ unit!(/// Market-data channels, a bit each: the lowest is channel 0.
     ChannelMask(u64), "uint64");
 unit!(/// Hash of a book: equal for the same orders in the same places.
     BookHash(u64), "uint64");
+unit!(/// A market maker's own number of a quote.
+    QuoteId(u64), "uint64");
 unit!(/// A plain count.
     Count(u32), "uint32");
 unit!(/// Case number of the authority or officer who ordered a measure.
@@ -321,6 +323,31 @@ hex_bytes!(JournalId);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(transparent)]
 pub struct Currencies(pub [Currency; 8]);
+
+/// Two-sided legs that one quote can have.
+pub const LEGS: usize = 16;
+
+macro_rules! of_legs {
+    ($(#[doc = $doc:literal])* $name:ident($unit:ty), $primitive:literal) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[repr(transparent)]
+        pub struct $name(pub [$unit; LEGS]);
+
+        impl WireType for $name {
+            const NAME: &'static str = stringify!($name);
+            const SHAPE: Shape = Shape::Integers($primitive, LEGS);
+            const ABOUT: &'static str = concat!($($doc),*);
+        }
+    };
+}
+
+of_legs!(/// The series of sixteen legs; 0 for a leg that is not used.
+    LegSeries(SeriesId), "uint32");
+of_legs!(/// Quantities of sixteen legs; 0 for a side that is not quoted.
+    LegQtys(Qty), "uint32");
+of_legs!(/// Prices of sixteen legs; 0 for a side that is not quoted.
+    LegPrices(Price), "uint64");
 
 impl WireType for Currencies {
     const NAME: &'static str = "Currencies";

@@ -136,7 +136,7 @@ fn each_field_with_a_bad_byte_is_named() {
         for field in row.3 {
             let closed = match field.shape {
                 Shape::Choice(_) | Shape::Zeros(_) => true,
-                Shape::Integer(_) | Shape::Text(_) | Shape::Bytes(_) => false,
+                Shape::Integer(_) | Shape::Integers(..) | Shape::Text(_) | Shape::Bytes(_) => false,
             };
             for at in (field.offset..field.offset + field.length).filter(|_| closed) {
                 let error = golden_error(row, |frame| {

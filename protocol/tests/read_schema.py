@@ -31,6 +31,9 @@ class Type:
     def read(self, data, where):
         if self.is_array and self.primitive == "char":
             return data.rstrip(b"\0").decode("ascii")
+        if self.is_array and self.primitive != "uint8":
+            numbers = struct.unpack(f"<{self.count}{FORMATS[self.primitive]}", data)
+            return [str(n) if self.length == 8 * self.count else n for n in numbers]
         if self.is_array:
             if self.max_value is not None and any(byte > int(self.max_value) for byte in data):
                 fail(f"{where}: a byte is above {self.max_value}")

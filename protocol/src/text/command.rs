@@ -2,6 +2,7 @@
 
 use super::Names;
 use super::names::is_name;
+use super::protect::{write_dynamic_collar, write_exposure, write_mmp, write_quote};
 use super::values::{date, decimal, duration, hex, instant, label};
 use crate::*;
 use std::fmt::{self, Display, Write};
@@ -105,6 +106,15 @@ fn write_body(out: &mut impl Write, header: &Header, command: &Command<'_>, name
             write_label(out, c.cl_ord_id)
         }
         Command::PlaceExtendedOrder(c) => write_extended(out, c, names),
+        Command::SetDynamicCollar(c) => write_dynamic_collar(out, c, names),
+        Command::SetMmp(c) => write_mmp(out, c, names),
+        Command::SetExposureLimits(c) => write_exposure(out, c, names),
+        Command::MassQuote(c) => write_quote(out, c, names),
+        Command::ResetMmp(c) => write!(out, "reset-protection {}", names.account(c.account)),
+        Command::QueryLimits(c) => {
+            write!(out, "query-limits {}", names.account(c.account))?;
+            option(out, "series", !c.series.is_zero(), names.series(c.series))
+        }
         Command::CancelOrder(c) => write_cancel(out, c, names),
         Command::ReplaceOrder(c) => write_replace(out, c, names),
         Command::MassCancel(c) => {

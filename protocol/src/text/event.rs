@@ -6,6 +6,7 @@ use super::command::{
     write_limits, write_phase,
 };
 use super::names::is_free_bank_ref;
+use super::protect::write_protection;
 use super::values::{date, decimal, instant, label};
 use crate::*;
 use std::fmt::{self, Display, Write};
@@ -52,6 +53,12 @@ fn write_fact(out: &mut impl Write, header: &Header, event: &Event<'_>, names: &
         | Event::TermsAccepted(_)
         | Event::StopTriggered(_)
         | Event::OrderRefreshed(_)
+        | Event::QuoteAnswered(_)
+        | Event::QuoteRefused(_)
+        | Event::MmpTripped(_)
+        | Event::MmpReset(_)
+        | Event::LimitsTold(_)
+        | Event::MarketHalted(_)
         | Event::MassCanceled(_)
         | Event::Rejected(_) => write_trading(out, event, names),
         Event::JobEnded(_)
@@ -74,6 +81,9 @@ fn write_fact(out: &mut impl Write, header: &Header, event: &Event<'_>, names: &
         | Event::ParticipantRegistered(_)
         | Event::AccountOpened(_)
         | Event::RiskLimitsSet(_)
+        | Event::DynamicCollarSet(_)
+        | Event::MmpSet(_)
+        | Event::ExposureLimitsSet(_)
         | Event::FeeScheduleSet(_)
         | Event::InstrumentSet(_)
         | Event::PhaseSet(_) => write_reference(out, event, names),
@@ -160,7 +170,7 @@ fn write_trading(out: &mut impl Write, event: &Event<'_>, names: &Names) -> fmt:
             }
         }
         Event::Rejected(e) => write_rejected(out, e, names),
-        other => out.write_str(other.name()),
+        other => write_protection(out, other, names),
     }
 }
 
@@ -427,6 +437,9 @@ fn write_reference(out: &mut impl Write, event: &Event<'_>, names: &Names) -> fm
             write_account_terms(out, &terms, names)
         }
         Event::RiskLimitsSet(e) => write_limits(out, &limits_of(e), names),
+        Event::DynamicCollarSet(_) | Event::MmpSet(_) | Event::ExposureLimitsSet(_) => {
+            write_protection(out, event, names)
+        }
         Event::FeeScheduleSet(e) => {
             let (schedule, taker, maker) = (e.schedule, e.taker, e.maker);
             write_fees(

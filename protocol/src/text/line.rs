@@ -21,7 +21,8 @@ pub struct Parsed {
     pub label: Option<String>,
 }
 
-const VERBS: &str = "a command: buy sell cancel reduce replace mass-cancel gift deposit escrow draft register \
+const VERBS: &str = "a command: buy sell cancel reduce replace mass-cancel quote protection \
+    reset-protection dynamic-collar exposure query-limits gift deposit escrow draft register \
     issue-units phase instrument participant account limits fees key revoke-key approve kill release freeze unfreeze \
     tick at roll-day session restart genesis set-config";
 
@@ -93,6 +94,12 @@ impl<'a> Line<'a, '_> {
             "reduce" => self.reduce_order(),
             "replace" => self.replace_order(),
             "mass-cancel" => self.mass_cancel(),
+            "quote" => self.mass_quote(),
+            "protection" => self.set_mmp(),
+            "reset-protection" => self.reset_mmp(),
+            "dynamic-collar" => self.set_dynamic_collar(),
+            "exposure" => self.set_exposure_limits(),
+            "query-limits" => self.query_limits(),
             "gift" => self.transfer_units(),
             "deposit" => self.credit_cash(),
             "escrow" => self.post_escrow(),

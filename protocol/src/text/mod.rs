@@ -11,6 +11,7 @@ mod event;
 mod line;
 mod names;
 mod orders;
+mod protect;
 mod reference;
 mod run;
 mod scenario;

@@ -295,6 +295,10 @@ impl Names {
             Command::SessionUp(_) | Command::SessionDown(_) => Some(header.session),
             Command::PlaceOrder(c) => first_session(self.trader_of(c.account)),
             Command::PlaceExtendedOrder(c) => first_session(self.trader_of(c.account)),
+            Command::MassQuote(c) => first_session(self.trader_of(c.account)),
+            Command::SetMmp(c) => first_session(self.trader_of(c.account)),
+            Command::ResetMmp(c) => first_session(self.trader_of(c.account)),
+            Command::QueryLimits(c) => first_session(self.trader_of(c.account)),
             Command::CancelOrder(c) => first_session(self.trader_of(c.account)),
             Command::ReplaceOrder(c) => first_session(self.trader_of(c.account)),
             Command::MassCancel(c) => first_session(self.trader_of(c.account)),
@@ -302,6 +306,8 @@ impl Names {
             Command::PostEscrow(_) | Command::CreditCash(_) => first_session(self.participant_id("bank")),
             Command::Approve(_) => first_session(self.participant_id("operator2")),
             Command::RollDay(_)
+            | Command::SetDynamicCollar(_)
+            | Command::SetExposureLimits(_)
             | Command::SetConfig(_)
             | Command::SetKey(_)
             | Command::KillSwitch(_)

@@ -63,7 +63,7 @@ pub fn golden_frame(row: &Row) -> CommandFrame {
 fn fill(bytes: &mut [u8], k: usize, shape: Shape) {
     let counted = |at: usize| u8::try_from((16 * (k + 1) + at) % 251 + 1).expect("below 252");
     match shape {
-        Shape::Integer(_) | Shape::Bytes(_) => {
+        Shape::Integer(_) | Shape::Integers(..) | Shape::Bytes(_) => {
             bytes.iter_mut().enumerate().for_each(|(at, b)| *b = counted(at))
         }
         Shape::Choice(pairs) => bytes[0] = pairs[(k + 1) % pairs.len()].0,
@@ -110,6 +110,15 @@ pub fn value(field: &Field, body: &[u8]) -> (String, Option<String>) {
                 number.to_string()
             };
             (json, Some(format!("{kind}({number})")))
+        }
+        Shape::Integers(primitive, count) => {
+            let width = field.length / count;
+            let shown = |number: &[u8]| match (integer(primitive, number), width) {
+                (number, 8) => format!("\"{number}\""),
+                (number, _) => number.to_string(),
+            };
+            let numbers: Vec<String> = bytes.chunks(width).map(shown).collect();
+            (format!("[{}]", numbers.join(",")), None)
         }
         Shape::Choice(pairs) => {
             let name = pairs

@@ -77,6 +77,11 @@ pub fn random_body(random: &mut Random, row: &Row) -> Vec<u8> {
                 2..=5 => bytes[0] = u8::try_from(random.below(40)).expect("below 40"),
                 _ => random.fill(bytes),
             },
+            Shape::Integers(..) => match random.below(4) {
+                0 => {}
+                1 => random.fill(bytes),
+                _ => bytes[0] = u8::try_from(random.below(40)).expect("below 40"),
+            },
             Shape::Choice(pairs) => {
                 let count = u64::try_from(pairs.len()).expect("few");
                 let chosen = usize::try_from(random.below(count)).expect("few");

@@ -73,6 +73,7 @@ pub fn protocol() -> String {
     for (name, field) in xml::types() {
         let shape = match field.shape {
             Shape::Integer(primitive) => primitive.to_owned(),
+            Shape::Integers(primitive, count) => format!("{count} times {primitive}"),
             Shape::Choice(pairs) => {
                 let pairs: Vec<_> = pairs
                     .iter()

@@ -86,7 +86,9 @@ fn write_composite(xml: &mut String, name: &str, about: &str, fields: &[(&str, &
 pub fn type_name(field: &Field) -> String {
     match field.shape {
         Shape::Zeros(length) => format!("Reserved{length}"),
-        Shape::Integer(_) | Shape::Choice(_) | Shape::Text(_) | Shape::Bytes(_) => field.type_name.to_owned(),
+        Shape::Integer(_) | Shape::Integers(..) | Shape::Choice(_) | Shape::Text(_) | Shape::Bytes(_) => {
+            field.type_name.to_owned()
+        }
     }
 }
 
@@ -151,6 +153,9 @@ fn write_type(xml: &mut String, name: &str, field: &Field) {
     let simple = |rest: &str| format!("        <type name=\"{name}\" {rest} description=\"{about}\"/>\n");
     match field.shape {
         Shape::Integer(primitive) => *xml += &simple(&format!("primitiveType=\"{primitive}\"")),
+        Shape::Integers(primitive, length) => {
+            *xml += &simple(&format!("primitiveType=\"{primitive}\" length=\"{length}\""));
+        }
         Shape::Text(length) => {
             *xml += &simple(&format!(
                 "primitiveType=\"char\" length=\"{length}\" characterEncoding=\"US-ASCII\""

@@ -213,5 +213,11 @@ async fn send(client: &Client, command: &Command<'_>) -> Result<ReqSeq, ClientEr
         Command::CancelOrder(c) => client.send(*c).await,
         Command::ReplaceOrder(c) => client.send(*c).await,
         Command::MassCancel(c) => client.send(*c).await,
+        Command::SetDynamicCollar(c) => client.send(*c).await,
+        Command::SetMmp(c) => client.send(*c).await,
+        Command::SetExposureLimits(c) => client.send(*c).await,
+        Command::MassQuote(c) => client.send(*c).await,
+        Command::ResetMmp(c) => client.send(*c).await,
+        Command::QueryLimits(c) => client.send(*c).await,
     }
 }

@@ -106,6 +106,15 @@ fn concerns(event: &Event<'_>, order: OrderId) -> bool {
         Event::Rejected(e) => e.order == order,
         // About no single order.
         Event::MassCanceled(_)
+        | Event::MmpTripped(_)
+        | Event::QuoteAnswered(_)
+        | Event::QuoteRefused(_)
+        | Event::MmpReset(_)
+        | Event::LimitsTold(_)
+        | Event::DynamicCollarSet(_)
+        | Event::MarketHalted(_)
+        | Event::MmpSet(_)
+        | Event::ExposureLimitsSet(_)
         | Event::JobEnded(_)
         | Event::ExchangeOpened(_)
         | Event::TimeAdvanced(_)
