@@ -284,7 +284,9 @@ impl Books {
     }
 
     fn lowered(&mut self, order: OrderId, leaves: Qty, tell: &mut dyn FnMut(Change)) {
-        if let Some(resting) = self.orders.get_mut(&order) {
+        if let Some(arriving) = self.arriving.as_mut().filter(|a| a.order == order) {
+            arriving.leaves = leaves;
+        } else if let Some(resting) = self.orders.get_mut(&order) {
             resting.leaves = leaves;
             if resting.shown <= leaves {
                 return;

@@ -237,6 +237,8 @@ impl Market {
             self.drafted(drafted);
         } else if let Event::PhaseSet(set) = event {
             self.phase_set(set.series, set.phase);
+        } else if let Event::MarketHalted(halted) = event {
+            self.phase_set(halted.series, Phase::Halt);
         } else if let Event::SessionsEnded(ended) = event
             && !ended.reopen_at.is_zero()
         {
