@@ -3,6 +3,8 @@
 //! Sorted maps, queues and plain integers; every operation is the rule written down. The fast book must do the
 //! same trades in the same order and hold the same queues after every command (`cargo xtask oracle`).
 
+pub mod market;
+
 use std::collections::{BTreeMap, VecDeque};
 use xq_protocol::{Execution, Side, TimeInForce};
 

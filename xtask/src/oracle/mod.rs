@@ -1,5 +1,7 @@
-//! `cargo xtask oracle`: random orders through every book beside the naive one, compared after every command.
+//! `cargo xtask oracle`: random orders through every book beside the naive one, compared after every command; then
+//! orders with further terms, and quotes, through the exchange beside the naive market.
 
+mod market;
 mod random;
 
 use crate::books::{BookName, BookUnderTest};
@@ -67,6 +69,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             args.seed,
             tally.trades,
             tally.resting_max
+        );
+    }
+    if args.book.is_empty() {
+        let tally = market::compare(args.commands, args.seed)
+            .with_context(|| format!("the exchange differs from the naive market, seed {}", args.seed))?;
+        println!(
+            "ok   exchange: {} commands of seed {} as the naive market, 0 laws broken; {} trades, {} icebergs refreshed, \
+             {} stops set off, {} times a self-trade or a quote took an order away, {} quotes, {} refused",
+            args.commands,
+            args.seed,
+            tally.trades,
+            tally.refreshed,
+            tally.triggered,
+            tally.prevented,
+            tally.quotes,
+            tally.refused
         );
     }
     Ok(())
