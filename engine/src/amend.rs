@@ -114,7 +114,7 @@ impl Venue {
         let account = self.acting(speaker, c.account)?;
         let slot = self.named(c.account, c.order, c.orig_cl_ord_id)?;
         let (node, details) = self.floor.orders.both(slot);
-        if node.marks.has(Marks::WAITS) {
+        if node.marks.is_replaced_apart() {
             return self.admit_replace_waiting(speaker, c, slot);
         }
         let series = self.series.known(node.series);

@@ -8,6 +8,7 @@ use crate::exchange::Venue;
 use crate::floor::{Arrival, Floor};
 use crate::matching::{FILLS_MAX, Stop, Taker, reaches};
 use crate::refusal::{Refusal, beyond};
+use crate::self_trade::Prevented;
 use crate::series::Series;
 use crate::stops::Listed;
 use xq_protocol::{
@@ -35,6 +36,15 @@ pub(crate) struct Band {
     high: u32,
     /// Whether the series stands in the list of halted ones.
     listed: Listed,
+    /// Whether anything has traded since the band was set or widened.
+    moved: Moved,
+}
+
+/// Whether anything has traded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moved {
+    No,
+    Yes,
 }
 
 impl Band {
@@ -46,6 +56,7 @@ impl Band {
         low: 0,
         high: u32::MAX,
         listed: Listed::No,
+        moved: Moved::No,
     };
 
     /// How far a limit may trade.
@@ -68,8 +79,22 @@ impl Band {
         self.high = narrow(wide(WHOLE + self.width.0) / u64::from(WHOLE));
     }
 
+    /// Something traded: the band follows when the command has been matched.
+    pub fn traded(&mut self) {
+        self.moved = Moved::Yes;
+    }
+
+    /// The band stands around the last trade's price, if there was one since it was set or widened.
+    pub fn follow(&mut self, last: u32) {
+        if self.moved == Moved::Yes {
+            self.moved = Moved::No;
+            self.stand_around(last);
+        }
+    }
+
     /// No band until the next trade.
     pub fn widen(&mut self) {
+        self.moved = Moved::No;
         (self.low, self.high) = (Band::OFF.low, Band::OFF.high);
     }
 }
@@ -77,7 +102,7 @@ impl Band {
 impl Floor {
     /// The order in hand may not trade any further than the band: what would trade beyond it halts the series.
     #[cold]
-    pub fn leave_band(&mut self, series: &mut Series, arrival: &Arrival, events: &mut Events) -> Stop {
+    pub fn leave_band(&mut self, series: &mut Series, arrival: &mut Arrival, events: &mut Events) -> Stop {
         let opposite = arrival.side.opposite();
         // What the command caused before counts too, so that many quotes at once cannot cause too much.
         for _ in 0..(2 * FILLS_MAX).saturating_sub(events.len()) {
@@ -88,10 +113,17 @@ impl Floor {
                 .levels
                 .front(series.ladder(opposite))
                 .expect("a best price has an order");
-            match self.doom(front) {
-                Some(reason) => self.cancel(series, front, reason, events),
-                None => break,
+            if let Some(reason) = self.doom(front) {
+                self.cancel(series, front, reason, events);
+            } else if self.orders.node(front).owner != arrival.owner {
+                break;
+            } else if self.prevent_self_trade(series, arrival, front, events) == Prevented::Stop {
+                // Nobody halts a market with an order that could not have traded.
+                return Stop::Cancel(CancelReason::SelfTrade);
             }
+        }
+        if arrival.leaves.is_zero() || !reaches(series, arrival.side, arrival.rung) {
+            return Stop::Done;
         }
         self.halt(series, arrival, events);
         Stop::Cancel(CancelReason::DynamicCollar)

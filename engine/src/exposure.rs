@@ -152,23 +152,49 @@ impl Venue {
         })
     }
 
+    /// Says whether an account may be given so many coupons, should it have such limits.
+    pub(crate) fn admit_receipt(
+        &self,
+        account: AccountId,
+        series: SeriesId,
+        qty: Qty,
+    ) -> Result<(), Refusal> {
+        let limited = self.floor.parties.duties(account).has(Duties::LIMITED);
+        match limited {
+            true => self.admit_position((account, series), qty, NIL),
+            false => Ok(()),
+        }
+    }
+
     fn admit_exposure(&self, wanted: &Wanted) -> Result<(), Refusal> {
         let (floor, account) = (&self.floor, wanted.account);
-        let limits = &floor.parties.file(account).exposure;
-        if !limits.position_max.is_zero() && wanted.side == Side::Buy {
-            let open = floor.open_to_buy(account, wanted.series, wanted.except);
-            let held = floor.position(account, wanted.series);
-            let all = held.saturating_add(open).saturating_add(wanted.qty.0.into());
-            if all > limits.position_max.0 {
-                return Err(beyond(RejectReason::Position, all, limits.position_max.0));
-            }
+        if wanted.side == Side::Buy {
+            self.admit_position((account, wanted.series), wanted.qty, wanted.except)?;
         }
+        let limits = &floor.parties.file(account).exposure;
         let traded = limits.traded_on(floor.day);
         let all = traded.0.saturating_add(wanted.open_notional.0);
         if !limits.daily_max.is_zero() && all > limits.daily_max.0 {
             return Err(beyond(RejectReason::DailyLimit, all, limits.daily_max.0));
         }
         Ok(())
+    }
+
+    /// With so many more, in place of what one of its orders may buy, an account stays within its position.
+    fn admit_position(
+        &self,
+        (account, series): (AccountId, SeriesId),
+        qty: Qty,
+        except: Slot,
+    ) -> Result<(), Refusal> {
+        let max = self.floor.parties.file(account).exposure.position_max;
+        let open = self.floor.open_to_buy(account, series, except);
+        let held = self.floor.position(account, series);
+        let all = held.saturating_add(open).saturating_add(qty.0.into());
+        match !max.is_zero() && all > max.0 {
+            true => Err(beyond(RejectReason::Position, all, max.0)),
+            false => Ok(()),
+        }
     }
 
     /// Sets an account's limits of position and of the day. They may lie beneath what it has and has traded: then it

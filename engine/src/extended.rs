@@ -15,6 +15,9 @@ use xq_protocol::{
     ReplaceOrder, Reserved, SelfTradePrevention, Side, TermsAccepted, TimeInForce,
 };
 
+/// Most parts in which an order may be shown: each costs whoever takes it a fill.
+const PARTS_MAX: u32 = 64;
+
 /// What an order has beyond the plain one.
 pub(crate) struct Further<'a> {
     c: &'a PlaceExtendedOrder,
@@ -93,6 +96,10 @@ impl Venue {
                 c.display_qty.0.into(),
                 c.qty.0.into(),
             ));
+        }
+        let parts = c.qty.0.div_ceil(PARTS_MAX);
+        if !c.display_qty.is_zero() && c.display_qty.0 < parts {
+            return Err(beyond(RejectReason::QtyMin, c.display_qty.0.into(), parts.into()));
         }
         if !c.display_qty.is_zero() && rests(&plain(c)) == Rests::No {
             return Err(RejectReason::Tif.into());

@@ -157,6 +157,7 @@ impl Venue {
         if c.qty.is_zero() || !c.qty.0.is_multiple_of(series.lot.0) {
             return Err(beyond(RejectReason::Lot, c.qty.0.into(), series.lot.0.into()));
         }
+        self.admit_receipt(c.account, c.series, c.qty)?;
         if self.floor.ledger.find(c.account, c.series.into()).is_none() && !self.floor.ledger.has_room(1) {
             return Err(RejectReason::Capacity.into());
         }
@@ -255,6 +256,7 @@ impl Venue {
         if c.qty.is_zero() || c.from == c.to {
             return Err(RejectReason::QtyMin.into());
         }
+        self.admit_receipt(c.to, c.series, c.qty)?;
         let ledger = &self.floor.ledger;
         if ledger.find(c.to, c.series.into()).is_none() && !ledger.has_room(1) {
             return Err(RejectReason::Capacity.into());

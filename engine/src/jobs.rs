@@ -130,7 +130,14 @@ impl Job {
             Sides::Sells => order.side == Side::Sell,
         };
         let of_series = self.series.is_zero() || order.series == self.series.0;
-        self.reason().is_some() && in_scope && on_side && of_series && details.seq < self.began.0
+        self.reason().is_some() && in_scope && on_side && of_series && self.is_meant(details)
+    }
+
+    /// Whether an order was there when the job began. What a quote placed in the very command that set its protection off
+    /// goes, too.
+    fn is_meant(&self, details: &Details) -> bool {
+        let began = self.began.0 + u64::from(self.kind == JobKind::Protection);
+        details.seq < began
     }
 
     /// Why its orders are cancelled; none when it cancels none.
@@ -194,17 +201,22 @@ pub(crate) struct Jobs {
     max: usize,
 }
 
+/// Jobs that there can be: kill switches and freezes, mass cancels beside them, one for each session and protection.
+fn max_of(sessions_max: usize) -> usize {
+    sessions_max + JOBS_SPARE + JOBS_SPARE / 2 + MMPS_MAX
+}
+
 impl Jobs {
     /// Room for one job a session and some more.
     pub fn new(sessions_max: usize) -> Jobs {
         Jobs {
-            going: VecDeque::with_capacity(sessions_max + JOBS_SPARE + MMPS_MAX),
-            max: sessions_max + JOBS_SPARE + MMPS_MAX,
+            going: VecDeque::with_capacity(max_of(sessions_max)),
+            max: max_of(sessions_max),
         }
     }
     /// Makes room for so many sessions.
     pub fn grow(&mut self, sessions_max: usize) {
-        self.max = sessions_max + JOBS_SPARE + MMPS_MAX;
+        self.max = max_of(sessions_max);
         self.going.reserve_exact(self.max - self.going.len());
     }
     /// Says whether one more kill switch or freeze can begin: one place a session is kept for its end.

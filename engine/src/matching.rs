@@ -9,6 +9,7 @@ use crate::fees;
 use crate::floor::{Arrival, Floor, Indexed};
 use crate::ledger::{RowId, Spot};
 use crate::order::{Marks, Slot, order_id};
+use crate::party::Duties;
 use crate::self_trade::Prevented;
 use crate::series::Series;
 use xq_protocol::{
@@ -18,6 +19,9 @@ use xq_protocol::{
 
 /// Most resting orders that one command may touch; the rest of the order in hand is cancelled.
 pub const FILLS_MAX: usize = 8_192;
+
+/// Most resting orders that are counted on beforehand: what the command tells besides counts toward its fills.
+const FILLABLE_MAX: usize = FILLS_MAX - 2;
 
 /// Why the order in hand stopped trading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,6 +270,25 @@ impl Floor {
         );
     }
 
+    /// Counts what an order that was set apart has taken. The rest of a quote that sets its protection off by that goes.
+    #[cold]
+    fn count_taken(&mut self, arrival: &Arrival, stop: Stop, events: &mut Events) -> Stop {
+        if arrival.notional.is_zero() {
+            return stop;
+        }
+        if arrival.marks.has(Marks::COUNTED) {
+            self.count_traded(arrival.account, arrival.notional);
+        }
+        if arrival.marks.has(Marks::QUOTE) {
+            let qty = Qty(self.orders.details(arrival.slot).total.0 - arrival.leaves.0);
+            self.count_quote(arrival.account, arrival.slot, (qty, arrival.notional), events);
+            if self.parties.duties(arrival.account).has(Duties::TRIPPED) {
+                return Stop::Cancel(CancelReason::Protection);
+            }
+        }
+        stop
+    }
+
     /// What becomes of the order in hand after it stopped trading.
     fn finish(
         &mut self,
@@ -275,9 +298,10 @@ impl Floor {
         stop: Stop,
         events: &mut Events,
     ) {
-        if arrival.marks.has(Marks::COUNTED) {
-            self.count_traded(arrival.account, arrival.notional);
-        }
+        let stop = match arrival.marks.is_watched() {
+            true => self.count_taken(arrival, stop, events),
+            false => stop,
+        };
         if arrival.leaves.is_zero() {
             assert!(arrival.held.is_zero(), "a filled order holds nothing");
             return self.discard(arrival);
@@ -373,9 +397,10 @@ impl Floor {
     pub fn fillable(&self, series: &Series, (side, rung): (Side, u32), wanted: Qty, taker: Taker) -> Qty {
         let ladder = series.ladder(side.opposite());
         let mut next = self.levels.front(ladder);
-        let mut found = 0;
-        for _ in 0..FILLS_MAX {
+        let (mut found, mut touched) = (0, 0);
+        while touched < FILLABLE_MAX {
             let Some(slot) = next else { break };
+            touched += self.slices(slot);
             let node = self.orders.node(slot);
             if found >= wanted.0 || !crosses(side, rung, node.rung) {
                 break;
@@ -390,6 +415,15 @@ impl Floor {
             next = self.levels.after(ladder, &self.orders, slot);
         }
         Qty(found)
+    }
+
+    /// How often a taker has to meet an order to take all of it.
+    fn slices(&self, slot: Slot) -> usize {
+        let (node, details) = self.orders.both(slot);
+        match node.marks.has(Marks::ICEBERG) {
+            true => self.terms.get(details.terms).slices(node.leaves),
+            false => 1,
+        }
     }
 
     /// Says whether an order of this side and limit would meet a live order at once.

@@ -105,6 +105,11 @@ impl Marks {
     pub const fn of_byte(byte: u8) -> Marks {
         Marks(byte)
     }
+    /// Says whether a replacement of it is a matter of its own.
+    #[inline(always)]
+    pub fn is_replaced_apart(self) -> bool {
+        self.0 & (Marks::WAITS.0 | Marks::QUOTE.0) != 0
+    }
     /// With these too.
     #[inline]
     pub fn with(self, marks: Marks) -> Marks {

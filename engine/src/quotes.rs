@@ -14,7 +14,8 @@ use crate::refusal::{Refusal, beyond};
 use xq_protocol::{
     AccountId, Amount, CancelReason, ClOrdId, Count, Execution, JobKind, MassQuote, MmpReset, MmpSet,
     MmpTripped, Nanos, Observed, OnDisconnect, OrderType, PlaceOrder, Qty, QuoteAnswered, QuoteLeg,
-    QuoteRefused, RejectReason, Reserved, ResetMmp, SeriesId, SessionId, SetMmp, Side, TimeInForce,
+    QuoteRefused, RejectReason, Reserved, ResetMmp, SelfTradePrevention, SeriesId, SessionId, SetMmp, Side,
+    TimeInForce,
 };
 
 /// A market maker's protection: its limits, and what its quotes have traded since the window began.
@@ -161,15 +162,16 @@ impl Venue {
         events: &mut Events,
     ) {
         let sides = [Side::Buy, Side::Sell];
-        let changes = sides.map(|side| self.change_of(c.account, leg, side));
-        for change in changes.iter().flatten() {
+        let changes = sides.map(|side| self.change_of(speaker, (c.account, leg, side)));
+        for (side, change) in sides.into_iter().zip(&changes) {
             match change {
-                Change::None | Change::Anew(None) => {}
-                Change::Lower(slot, by) => {
+                Err(_) => self.take_back_quote(c.account, leg.series, side, events),
+                Ok(Change::None | Change::Anew(None)) => {}
+                Ok(Change::Lower(slot, by)) => {
                     let series = self.series.known(leg.series.0);
                     self.floor.reduce(series, *slot, *by, events);
                 }
-                Change::Withdraw(slot) | Change::Anew(Some(slot)) => self.take_back(*slot, events),
+                Ok(Change::Withdraw(slot) | Change::Anew(Some(slot))) => self.take_back(*slot, events),
             }
         }
         for (side, change) in sides.into_iter().zip(changes) {
@@ -191,7 +193,11 @@ impl Venue {
     }
 
     /// What is to be done for a side, other than what stands there.
-    fn change_of(&self, account: AccountId, leg: &QuoteLeg, side: Side) -> Result<Change, Refusal> {
+    fn change_of(
+        &self,
+        speaker: Speaker,
+        (account, leg, side): (AccountId, &QuoteLeg, Side),
+    ) -> Result<Change, Refusal> {
         let series = self.series.get(leg.series)?;
         let (qty, price) = leg.side(side);
         if qty.is_zero() && !price.is_zero() {
@@ -208,7 +214,10 @@ impl Venue {
         if !node.marks.has(Marks::QUOTE) {
             return Err(RejectReason::DupClOrdId.into());
         }
-        let stays = price == series.price(node.rung) && qty <= node.leaves;
+        // What is about to go, or would go with another session, is placed anew.
+        let lasts =
+            self.floor.doom(slot).is_none() && self.floor.orders.details(slot).session == speaker.session.0;
+        let stays = lasts && price == series.price(node.rung) && qty <= node.leaves;
         Ok(match stays && qty.0.is_multiple_of(series.lot.0) {
             _ if qty.is_zero() => Change::Withdraw(slot),
             true if qty == node.leaves => Change::None,
@@ -220,6 +229,15 @@ impl Venue {
     fn take_back(&mut self, slot: Slot, events: &mut Events) {
         let series = self.series.known_mut(self.floor.orders.node(slot).series);
         self.floor.cancel(series, slot, CancelReason::Quote, events);
+    }
+
+    /// Takes back what stands as a side of a quote, if anything does.
+    fn take_back_quote(&mut self, account: AccountId, series: SeriesId, side: Side, events: &mut Events) {
+        let standing = self.floor.find_cl_ord_id(account, quote_id(series, side));
+        let is_quote = |slot: &Slot| self.floor.orders.node(*slot).marks.has(Marks::QUOTE);
+        if let Some(slot) = standing.filter(is_quote) {
+            self.take_back(slot, events);
+        }
     }
 
     /// Places a side anew.
@@ -245,11 +263,16 @@ impl Venue {
             on_disconnect: OnDisconnect::Cancel,
             reserved: Reserved::ZERO,
         };
-        self.place_order(speaker, &order, events)?;
-        if let Some(slot) = self.floor.find_cl_ord_id(account, cl_ord_id) {
-            let node = self.floor.orders.node_mut(slot);
-            node.marks = node.marks.with(Marks::QUOTE);
+        // A side before may have set the protection off.
+        if self.floor.parties.duties(account).has(Duties::TRIPPED) {
+            return Err(RejectReason::MmpActive.into());
         }
+        let mut plan = self.admit_place(speaker, &order, SelfTradePrevention::CancelNewest)?;
+        if plan.marks != Marks::NONE {
+            self.admit_limited(&order, plan.open_notional)?;
+        }
+        plan.marks = plan.marks.with(Marks::QUOTE);
+        self.place(speaker, (&order, None), &plan, events);
         Ok(())
     }
 
@@ -262,11 +285,7 @@ impl Venue {
         events: &mut Events,
     ) {
         answer.refused += 1;
-        let standing = self.floor.find_cl_ord_id(c.account, quote_id(leg.series, side));
-        let is_quote = |slot: &Slot| self.floor.orders.node(*slot).marks.has(Marks::QUOTE);
-        if let Some(slot) = standing.filter(is_quote) {
-            self.take_back(slot, events);
-        }
+        self.take_back_quote(c.account, leg.series, side, events);
         events.emit(&QuoteRefused {
             quote: c.quote,
             account: c.account,

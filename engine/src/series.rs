@@ -163,6 +163,16 @@ impl Series {
         self.last = rung;
         if self.watch == Watch::On {
             self.stops.reach(rung);
+            self.band.traded();
+        }
+    }
+    /// A limit in ticks, no further than the static collar reaches now.
+    pub fn within_collar(&self, side: Side, rung: u32) -> u32 {
+        let narrow =
+            |price: Price| u32::try_from(price.0 / self.tick.0).expect("at most the face value in ticks");
+        match side {
+            Side::Buy => rung.min(narrow(self.collar_high)),
+            Side::Sell => rung.max(narrow(self.collar_low)),
         }
     }
     /// The price of a rung.

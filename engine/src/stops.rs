@@ -11,7 +11,7 @@ use crate::exchange::{Speaker, Venue};
 use crate::floor::{Arrival, Floor, Indexed};
 use crate::ledger::Spot;
 use crate::levels::{Ladder, Levels};
-use crate::matching::{FILLS_MAX, Meets};
+use crate::matching::{FILLS_MAX, Meets, Rests};
 use crate::order::{Marks, Slot, order_id};
 use crate::party::Rates;
 use crate::place::{admit_bounds, admit_limits, admit_terms, buy_hold, shortage};
@@ -176,7 +176,11 @@ impl Floor {
         let notional = self.waiting_notional(series, slot);
         self.wait_no_more(series, slot);
         let (node, details) = self.orders.both_mut(slot);
-        let terms = *self.terms.get(details.terms);
+        let mut terms = *self.terms.get(details.terms);
+        if terms.rests == Rests::No {
+            // The collar may be narrower than when it was placed; what it holds is for the wider one.
+            terms.limit = series.within_collar(node.side, terms.limit);
+        }
         let (stop, limit) = (series.price(node.rung), series.price(terms.limit));
         node.marks = node.marks.without(Marks::WAITS);
         node.rung = terms.limit;
@@ -220,7 +224,12 @@ impl Floor {
             .open_notional
             .checked_sub(notional)
             .expect("it was counted when it began to wait");
-        self.arrive(series, &mut arrival, terms.rests, events);
+        // Others may have taken the page of levels that was free when it was placed.
+        let rests = match self.levels.has_room() {
+            true => terms.rests,
+            false => Rests::No,
+        };
+        self.arrive(series, &mut arrival, rests, events);
     }
 }
 
@@ -248,7 +257,7 @@ impl Floor {
 }
 
 impl Venue {
-    /// Admits a replacement of an order that waits for its stop, which stays as it is.
+    /// Admits a replacement of an order that waits for its stop, which stays as it is; a quote's side is not replaced so.
     #[cold]
     pub(crate) fn admit_replace_waiting(
         &self,
@@ -258,6 +267,10 @@ impl Venue {
     ) -> Result<Replacement, Refusal> {
         let account = self.acting(speaker, c.account)?;
         let (node, details) = self.floor.orders.both(slot);
+        if node.marks.has(Marks::QUOTE) {
+            // Its series and side give it its id: only a quote changes it.
+            return Err(RejectReason::ReplaceInvalid.into());
+        }
         let series = self.series.known(node.series);
         self.admit_party(speaker, account, series)?;
         self.admit_market(series)?;
@@ -303,11 +316,19 @@ impl Venue {
     pub(crate) fn wait_on(&mut self, plan: &Replacement, events: &mut Events) {
         let moved = self.hold_anew(plan);
         let (node, details) = self.floor.orders.both_mut(plan.slot);
-        node.leaves = plan.leaves;
+        let before = std::mem::replace(&mut node.leaves, plan.leaves);
         node.maker_ppm = plan.rates.maker.0;
         let terms = self.floor.terms.get_mut(details.terms);
+        if plan.rung != terms.limit || plan.leaves > before {
+            let series = self.series.known_mut(node.series);
+            let (ladder, stop) = (series.stops.ladder_mut(node.side), node.rung);
+            self.floor
+                .levels
+                .relocate(ladder, &mut self.floor.orders, plan.slot, stop);
+        }
+        let account_id = AccountId(self.floor.orders.node(plan.slot).account);
         (terms.limit, terms.taker) = (plan.rung, plan.rates.taker);
-        let account = self.floor.parties.open_account(AccountId(node.account));
+        let account = self.floor.parties.open_account(account_id);
         account.open_notional = plan.open_notional;
         self.tell_replaced(plan, moved, events);
     }
@@ -316,10 +337,11 @@ impl Venue {
     #[cold]
     pub(crate) fn after_trades(&mut self, id: SeriesId, events: &mut Events) {
         let series = self.series.known_mut(id.0);
+        let arrived = self.floor.let_arrive(series, self.phase, events);
         if series.phase == Phase::Continuous {
-            series.band.stand_around(series.last);
+            series.band.follow(series.last);
         }
-        if self.floor.let_arrive(series, self.phase, events) == Arrived::All {
+        if arrived == Arrived::All {
             return series.stops.settle();
         }
         if series.stops.listed == Listed::No {

@@ -37,6 +37,13 @@ const EMPTY: Terms = Terms {
 };
 
 impl Terms {
+    /// How many parts it takes to show so much.
+    pub fn slices(&self, leaves: Qty) -> usize {
+        let hidden = leaves.0.saturating_sub(self.shown.0);
+        let parts = 1 + hidden.div_ceil(self.display.0.max(1));
+        index(parts)
+    }
+
     /// Shows what is to be shown of so much.
     pub fn show(&mut self, leaves: Qty) {
         self.shown = self.display.min(leaves);
