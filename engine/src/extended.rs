@@ -54,7 +54,7 @@ impl Venue {
         c: &PlaceExtendedOrder,
         events: &mut Events,
     ) -> Result<(), Refusal> {
-        let mut plain = plain(c);
+        let mut plain = c.plain();
         let plan = match self.admit_place(speaker, &plain, c.self_trade) {
             Err(refusal) if refusal.reason == RejectReason::WouldTake => {
                 plain.limit = self.repriced(&plain, refusal)?;
@@ -101,7 +101,7 @@ impl Venue {
         if !c.display_qty.is_zero() && c.display_qty.0 < parts {
             return Err(beyond(RejectReason::QtyMin, c.display_qty.0.into(), parts.into()));
         }
-        if !c.display_qty.is_zero() && rests(&plain(c)) == Rests::No {
+        if !c.display_qty.is_zero() && rests(&c.plain()) == Rests::No {
             return Err(RejectReason::Tif.into());
         }
         if c.min_qty > c.qty {
@@ -143,7 +143,7 @@ impl Venue {
             terms: Some(terms),
             stop: Some(stop),
         };
-        self.place(speaker, (&plain(c), Some(&further)), &plan, events);
+        self.place(speaker, (&c.plain(), Some(&further)), &plan, events);
         Ok(())
     }
 
@@ -160,7 +160,7 @@ impl Venue {
         let rung = admit_terms(series, limit, c.qty, account.order_qty_max)?;
         admit_stop_conditions(c, self.floor.now.0)?;
         let rung = admit_bounds(series, limit, rung)?;
-        let plain = plain(c);
+        let plain = c.plain();
         let cl_hash = self.admit_cl_ord_id(c.account, c.cl_ord_id)?;
         self.admit_room(&plain, account)?;
         let stop = admit_stop_price(series, c, limit)?;
@@ -319,24 +319,6 @@ impl Floor {
         if terms != 0 {
             self.terms.remove(terms);
         }
-    }
-}
-
-/// The order without its further terms.
-fn plain(c: &PlaceExtendedOrder) -> PlaceOrder {
-    PlaceOrder {
-        account: c.account,
-        series: c.series,
-        qty: c.qty,
-        side: c.side,
-        order_type: c.order_type,
-        tif: c.tif,
-        execution: c.execution,
-        limit: c.limit,
-        expire_at: c.expire_at,
-        cl_ord_id: c.cl_ord_id,
-        on_disconnect: c.on_disconnect,
-        reserved: Reserved::ZERO,
     }
 }
 

@@ -464,3 +464,23 @@ messages! {
         series: SeriesId,
     }
 }
+
+impl PlaceExtendedOrder {
+    /// The order without its further terms.
+    pub fn plain(&self) -> PlaceOrder {
+        PlaceOrder {
+            account: self.account,
+            series: self.series,
+            qty: self.qty,
+            side: self.side,
+            order_type: self.order_type,
+            tif: self.tif,
+            execution: self.execution,
+            limit: self.limit,
+            expire_at: self.expire_at,
+            cl_ord_id: self.cl_ord_id,
+            on_disconnect: self.on_disconnect,
+            reserved: Reserved::ZERO,
+        }
+    }
+}

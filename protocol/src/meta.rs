@@ -70,64 +70,80 @@ pub trait Message: TryFromBytes + IntoBytes + Immutable + KnownLayout + Copy {
     const FIELDS: &'static [Field];
 }
 
-/// Defines a family of messages: a struct each, an enum of views over them, its decoder and its list for the schema.
-macro_rules! messages {
-    (
-        $(#[doc = $family_doc:literal])*
-        $family:ident, $list:ident;
-        $( $(#[doc = $doc:literal])* $name:ident = $id:literal {
-            $( $(#[doc = $field_doc:literal])* $field:ident : $kind:ty ),* $(,)?
-        } )*
-    ) => {
-        $(
-            $(#[doc = $doc])*
-            #[derive(Clone, Copy, Debug, PartialEq, Eq, zerocopy::TryFromBytes, zerocopy::IntoBytes,
-                zerocopy::Immutable, zerocopy::KnownLayout)]
-            #[repr(C, align(8))]
-            pub struct $name { $( $(#[doc = $field_doc])* pub $field: $kind, )* }
+/// Defines messages of fixed layout: a struct each, and what it tells about itself.
+macro_rules! bodies {
+    ( $( $(#[doc = $doc:literal])* $name:ident = $id:literal {
+        $( $(#[doc = $field_doc:literal])* $field:ident : $kind:ty ),* $(,)?
+    } )* ) => { $(
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, zerocopy::TryFromBytes, zerocopy::IntoBytes,
+            zerocopy::Immutable, zerocopy::KnownLayout)]
+        #[repr(C, align(8))]
+        pub struct $name { $( $(#[doc = $field_doc])* pub $field: $kind, )* }
 
-            const _: () = assert!(size_of::<$name>() % 8 == 0 && size_of::<$name>() + 40 <= $crate::FRAME_MAX);
+        const _: () = assert!(size_of::<$name>() % 8 == 0 && size_of::<$name>() + 40 <= $crate::FRAME_MAX);
 
-            impl $crate::Message for $name {
-                const TEMPLATE: u16 = $id;
-                const NAME: &'static str = stringify!($name);
-                const ABOUT: &'static str = concat!($($doc),*);
-                const FIELDS: &'static [$crate::Field] = &[ $( $crate::Field {
-                    name: stringify!($field),
-                    about: concat!($($field_doc),*),
-                    type_name: <$kind as $crate::WireType>::NAME,
-                    shape: <$kind as $crate::WireType>::SHAPE,
-                    type_about: <$kind as $crate::WireType>::ABOUT,
-                    offset: std::mem::offset_of!($name, $field),
-                    length: size_of::<$kind>(),
-                    is_valid: <$kind as $crate::WireType>::is_valid,
-                } ),* ];
-            }
-        )*
+        impl $crate::Message for $name {
+            const TEMPLATE: u16 = $id;
+            const NAME: &'static str = stringify!($name);
+            const ABOUT: &'static str = concat!($($doc),*);
+            const FIELDS: &'static [$crate::Field] = &[ $( $crate::Field {
+                name: stringify!($field),
+                about: concat!($($field_doc),*),
+                type_name: <$kind as $crate::WireType>::NAME,
+                shape: <$kind as $crate::WireType>::SHAPE,
+                type_about: <$kind as $crate::WireType>::ABOUT,
+                offset: std::mem::offset_of!($name, $field),
+                length: size_of::<$kind>(),
+                is_valid: <$kind as $crate::WireType>::is_valid,
+            } ),* ];
+        }
+    )* };
+}
 
+/// Makes a family of messages: an enum of views over them, its decoder and its list for the schema.
+macro_rules! family {
+    ( $(#[doc = $family_doc:literal])* $family:ident, $list:ident; $( $name:ident ),* $(,)? ) => {
         $(#[doc = $family_doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $family<'a> { $( $(#[doc = $doc])* $name(&'a $name) ),* }
+        pub enum $family<'a> { $( #[doc = concat!("See [`", stringify!($name), "`](struct@", stringify!($name), ").")] $name(&'a $name) ),* }
 
         impl<'a> $family<'a> {
             /// Views a body as the message its template id names; never panics, allocates nothing.
             #[inline(always)]
             pub fn decode(template: u16, body: &'a [u8]) -> Result<Self, $crate::DecodeError> {
                 match template {
-                    $( $id => $crate::view::<$name>(body).map($family::$name), )*
+                    $( <$name as $crate::Message>::TEMPLATE => $crate::view::<$name>(body).map($family::$name), )*
                     _ => Err($crate::DecodeError::UnknownTemplate { template }),
                 }
             }
             /// The template id.
-            pub fn template(&self) -> u16 { match self { $( $family::$name(_) => $id ),* } }
+            pub fn template(&self) -> u16 {
+                match self { $( $family::$name(_) => <$name as $crate::Message>::TEMPLATE ),* }
+            }
             /// The message's name.
             pub fn name(&self) -> &'static str { match self { $( $family::$name(_) => stringify!($name) ),* } }
         }
 
         /// `(template id, name, what it is, fields, body length)` of every message of the family, in order.
-        pub const $list: &[(u16, &str, &str, &[$crate::Field], usize)] = &[
-            $( ($id, stringify!($name), concat!($($doc),*), <$name as $crate::Message>::FIELDS, size_of::<$name>()) ),*
-        ];
+        pub const $list: &[(u16, &str, &str, &[$crate::Field], usize)] = &[ $( (
+            <$name as $crate::Message>::TEMPLATE,
+            <$name as $crate::Message>::NAME,
+            <$name as $crate::Message>::ABOUT,
+            <$name as $crate::Message>::FIELDS,
+            size_of::<$name>(),
+        ) ),* ];
     };
 }
-pub(crate) use messages;
+
+/// Defines messages and the family they are.
+macro_rules! messages {
+    (
+        $(#[doc = $family_doc:literal])* $family:ident, $list:ident;
+        $( $(#[doc = $doc:literal])* $name:ident = $id:literal { $( $fields:tt )* } )*
+    ) => {
+        $crate::meta::bodies! { $( $(#[doc = $doc])* $name = $id { $( $fields )* } )* }
+        $crate::meta::family! { $(#[doc = $family_doc])* $family, $list; $( $name ),* }
+    };
+}
+pub(crate) use {bodies, family, messages};

@@ -102,7 +102,7 @@ fn write_body(out: &mut impl Write, header: &Header, command: &Command<'_>, name
             write!(out, "gift {from} {to} {} {}", c.qty, names.series(c.series))
         }
         Command::PlaceOrder(c) => {
-            write_place(out, &Placed::plain(c), names)?;
+            write_place(out, c, names)?;
             write_label(out, c.cl_ord_id)
         }
         Command::PlaceExtendedOrder(c) => write_extended(out, c, names),
@@ -352,53 +352,7 @@ fn write_draft(out: &mut impl Write, c: &DraftSeries, names: &Names) -> fmt::Res
     option(out, "terms", !c.terms_hash.is_zero(), hex(&c.terms_hash.0))
 }
 
-/// What the two ways to place an order share.
-struct Placed {
-    account: AccountId,
-    series: SeriesId,
-    qty: Qty,
-    side: Side,
-    order_type: OrderType,
-    tif: TimeInForce,
-    execution: Execution,
-    limit: Price,
-    expire_at: Nanos,
-    on_disconnect: OnDisconnect,
-}
-
-impl Placed {
-    fn plain(c: &PlaceOrder) -> Placed {
-        Placed {
-            account: c.account,
-            series: c.series,
-            qty: c.qty,
-            side: c.side,
-            order_type: c.order_type,
-            tif: c.tif,
-            execution: c.execution,
-            limit: c.limit,
-            expire_at: c.expire_at,
-            on_disconnect: c.on_disconnect,
-        }
-    }
-
-    fn extended(c: &PlaceExtendedOrder) -> Placed {
-        Placed {
-            account: c.account,
-            series: c.series,
-            qty: c.qty,
-            side: c.side,
-            order_type: c.order_type,
-            tif: c.tif,
-            execution: c.execution,
-            limit: c.limit,
-            expire_at: c.expire_at,
-            on_disconnect: c.on_disconnect,
-        }
-    }
-}
-
-fn write_place(out: &mut impl Write, c: &Placed, names: &Names) -> fmt::Result {
+fn write_place(out: &mut impl Write, c: &PlaceOrder, names: &Names) -> fmt::Result {
     let (account, series) = (names.account(c.account), names.series(c.series));
     write!(out, "{} {account} {} {series}", c.side, c.qty)?;
     let limit = decimal(c.limit.0, names.currency_of(c.series));
@@ -424,7 +378,7 @@ fn write_place(out: &mut impl Write, c: &Placed, names: &Names) -> fmt::Result {
 
 /// An order with further terms; one without any says so, or the line would mean the plain command.
 fn write_extended(out: &mut impl Write, c: &PlaceExtendedOrder, names: &Names) -> fmt::Result {
-    write_place(out, &Placed::extended(c), names)?;
+    write_place(out, &c.plain(), names)?;
     out.write_str(" extended")?;
     let stop = decimal(c.stop.0, names.currency_of(c.series));
     option(out, "at", !c.stop.is_zero(), stop)?;
