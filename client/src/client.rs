@@ -1,7 +1,7 @@
 //! The client: its handles for sending and for listening.
 
 use crate::driver::{Driver, Shared};
-use crate::feed::Feed;
+use crate::drop_copy::{DropCopy, EventPlace};
 use crate::link::{Known, Link, endpoint};
 use crate::outbox::Outbox;
 use crate::{ClientError, Resume};
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use xq_protocol::{
-    CancelOrder, DoorRejected, EstablishAck, Event, EventFrame, MassCancel, Message, PlaceOrder,
-    ReplaceOrder, ReqSeq, SeriesId, SessionId,
+    CancelOrder, DoorRejected, EstablishAck, Event, EventFrame, MassCancel, Message, ParticipantId,
+    PlaceOrder, ReplaceOrder, ReqSeq, SessionId,
 };
 
 /// Where to connect, as whom, and from where to go on.
@@ -171,12 +171,16 @@ impl Client {
     pub async fn next_event(&mut self) -> Result<Report, ClientError> {
         self.reports.next().await
     }
-    /// Follows the book of a series, order by order.
+    /// Hears all that a participant's sessions are told, from an event on; the asker's own when it is zero.
     ///
     /// # Errors
-    /// [`ClientError::NotUp`], or what the exchange said.
-    pub async fn feed(&self, series: SeriesId) -> Result<Feed, ClientError> {
-        self.sender.feed(series).await
+    /// [`ClientError::NotUp`], or what the exchange said: R201 to who may not watch that participant.
+    pub async fn drop_copy(
+        &self,
+        participant: ParticipantId,
+        from: EventPlace,
+    ) -> Result<DropCopy, ClientError> {
+        self.sender.drop_copy(participant, from).await
     }
     /// What to keep so that a later client goes on from here: after the last report that was taken.
     pub fn resume(&self) -> Resume {
@@ -266,13 +270,17 @@ impl Sender {
         self.shared.outbox().waiting()
     }
 
-    /// Follows the book of a series, order by order.
+    /// Hears all that a participant's sessions are told, from an event on; the asker's own when it is zero.
     ///
     /// # Errors
-    /// [`ClientError::NotUp`], or what the exchange said.
-    pub async fn feed(&self, series: SeriesId) -> Result<Feed, ClientError> {
+    /// [`ClientError::NotUp`], or what the exchange said: R201 to who may not watch that participant.
+    pub async fn drop_copy(
+        &self,
+        participant: ParticipantId,
+        from: EventPlace,
+    ) -> Result<DropCopy, ClientError> {
         let connection = self.shared.connection().clone().ok_or(ClientError::NotUp)?;
-        Feed::open(&connection, series).await
+        DropCopy::open(&connection, participant, from).await
     }
 
     /// Ends the session, once what was sent is on its way.

@@ -10,20 +10,18 @@
 
 #![deny(unsafe_code)]
 
-mod book;
 mod client;
 mod driver;
+mod drop_copy;
 mod error;
-mod feed;
 mod link;
 pub mod market;
 mod outbox;
 mod resume;
 mod wire;
 
-pub use book::{Book, Level, Resting};
 pub use client::{Client, Config, Report, Reports, Sender};
+pub use drop_copy::{Copied, DropCopy, EventPlace};
 pub use error::ClientError;
-pub use feed::{BookChange, Feed};
 pub use resume::Resume;
 pub use xq_protocol as protocol;

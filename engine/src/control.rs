@@ -320,6 +320,7 @@ impl Venue {
             ));
         }
         self.floor.day = c.date.0;
+        self.busts.roll(self.floor.seq);
         events.emit(&DayRolled {
             date: c.date,
             reserved: Reserved::ZERO,

@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing here reads a clock, draws a random number, or iterates over a hash table.
 
 use crate::bank_refs::BankRefs;
+use crate::bust::Busts;
 use crate::events::Events;
 use crate::floor::Floor;
 use crate::order::Slot;
@@ -68,6 +69,8 @@ pub(crate) struct Venue {
     pub sweep: Slot,
     /// Series with stops that were reached while their orders could not arrive.
     pub stirred: VecDeque<SeriesId>,
+    /// Trades of the business day that were undone.
+    pub busts: Busts,
     /// For each template id, the roles that may send it, a bit each, [`HOUSE_ONLY`] and [`APPROVABLE`].
     permissions: [u16; TEMPLATES],
 }
@@ -179,6 +182,7 @@ impl Venue {
             reopen_at,
             sweep,
             stirred,
+            busts: Busts::default(),
             permissions,
         }
     }
@@ -373,6 +377,7 @@ impl Venue {
             Command::SetMmp(c) => self.set_mmp(speaker, c, events),
             Command::ResetMmp(c) => self.reset_mmp(speaker, c, events),
             Command::QueryLimits(c) => self.query_limits(speaker, c, events),
+            Command::BustTrade(c) => self.bust_trade(c, events),
             Command::SetDynamicCollar(c) => self.set_dynamic_collar(c, events),
             Command::SetExposureLimits(c) => self.set_exposure_limits(c, events),
             Command::CancelOrder(c) => self.cancel_order(speaker, c, events),

@@ -71,6 +71,16 @@ impl Floor {
         exposure.traded = Amount(before.0.saturating_add(amount.0));
     }
 
+    /// A trade of the day was undone: it does not count.
+    pub fn uncount_traded(&mut self, account: AccountId, amount: Amount) {
+        let day = self.day;
+        let exposure = &mut self.parties.file_mut(account).exposure;
+        if exposure.day == day {
+            // The limit may be younger than the trade, which then was not counted.
+            exposure.traded = Amount(exposure.traded.0.saturating_sub(amount.0));
+        }
+    }
+
     /// Coupons that an account's open orders may buy, but for one of them.
     fn open_to_buy(&self, account: AccountId, series: SeriesId, except: Slot) -> u64 {
         let newest = self.parties.account(account).map_or(NIL, |a| a.newest_order);

@@ -9,6 +9,7 @@ mod audit;
 mod band;
 mod bank_refs;
 mod book;
+mod bust;
 mod client_ids;
 mod control;
 mod events;

@@ -74,6 +74,10 @@ fn subject(command: &Command<'_>) -> Subject {
             series: c.series,
             ..none
         },
+        Command::BustTrade(c) => Subject {
+            series: c.series,
+            ..none
+        },
         Command::SetExposureLimits(c) => Subject {
             account: c.account,
             ..none

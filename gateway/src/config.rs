@@ -60,12 +60,8 @@ pub struct Limits {
     pub outbox_max: usize,
     /// Bytes that are read from a connection at once.
     pub inbox: usize,
-    /// Feeds that a participant may have at once, in all its sessions.
-    pub feeds_max: usize,
-    /// Orders that a feed's snapshot may have, and that all snapshots which wait to be written to one participant may.
-    pub feed_orders_max: usize,
-    /// Orders that all snapshots which wait to be written may have.
-    pub snapshot_orders_max: usize,
+    /// Drop copies at once.
+    pub drop_copies_max: usize,
 }
 
 impl Default for Limits {
@@ -79,9 +75,7 @@ impl Default for Limits {
             retransmit_max: Count(4_096),
             outbox_max: 4 << 20,
             inbox: 64 << 10,
-            feeds_max: 32,
-            feed_orders_max: 262_144,
-            snapshot_orders_max: 1_048_576,
+            drop_copies_max: 16,
         }
     }
 }
@@ -97,7 +91,7 @@ pub struct Transport {
     pub handshake_within: Duration,
     /// Silence after which the transport itself gives up.
     pub idle: Duration,
-    /// Streams a client may have open at once: its orders, a retransmission, feeds.
+    /// Streams a client may have open at once: its orders, a retransmission, drop copies.
     pub streams_max: u32,
     /// Bytes of one stream that may be under way to the gateway.
     pub stream_window: u32,

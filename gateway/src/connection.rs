@@ -1,6 +1,6 @@
 //! One QUIC connection: carries bytes between its streams and the hub, and decides nothing.
 
-use crate::feed::FeedId;
+use crate::drop_copy::{Behind, CopyId};
 use crate::frames::Inbound;
 use crate::hub::Hub;
 use crate::output::Output;
@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{AbortHandle, spawn_local};
-use xq_protocol::{Hash, Header, RejectReason, Reserved, Retransmission, TerminateReason};
+use xq_protocol::{DropCopyBegan, Hash, Header, RejectReason, Reserved, Retransmission, TerminateReason};
 
 /// How long what was said last may take to reach a client before the connection is cut.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -159,10 +159,12 @@ async fn further(mut send: SendStream, mut recv: RecvStream, id: LinkId, shared:
             let replay = shared.hub.borrow().replay(presence.session, from.0, count.0);
             retransmit(&mut send, replay, &shared).await;
         }
-        Ok((Ask::Feed(series), presence)) => {
-            let owner = presence.session.participant();
-            let opened = shared.hub.borrow_mut().open_feed(owner, series);
-            feed(&mut send, opened, &shared).await;
+        Ok((Ask::DropCopy(wanted), presence)) => {
+            let opened = shared.hub.borrow_mut().open_copy(presence.session, &wanted);
+            match opened {
+                Ok(behind) => drop_copy(&mut send, behind, &shared).await,
+                Err(reason) => refuse(&mut send, reason, &shared).await,
+            }
         }
         Err(reason) => refuse(&mut send, reason, &shared).await,
     }
@@ -220,22 +222,44 @@ async fn retransmit(send: &mut SendStream, (mut replay, count): (crate::hub::Rep
     finish(send).await;
 }
 
-/// Closes a feed when its task ends, in whatever way.
-struct OpenFeed<'a>(FeedId, &'a Shared);
+/// Ends a drop copy when its task ends, in whatever way.
+struct OpenCopy<'a>(Option<CopyId>, &'a Shared);
 
-impl Drop for OpenFeed<'_> {
+impl Drop for OpenCopy<'_> {
     fn drop(&mut self) {
-        self.1.hub.borrow_mut().floor().market().1.close(self.0);
+        self.1.hub.borrow_mut().floor().copies().end(self.0);
     }
 }
 
-async fn feed(send: &mut SendStream, opened: Result<(FeedId, Bells), RejectReason>, shared: &Shared) {
-    let (id, bells) = match opened {
-        Ok(opened) => opened,
-        Err(reason) => return refuse(send, reason, shared).await,
+async fn drop_copy(send: &mut SendStream, mut behind: Behind, shared: &Shared) {
+    let mut copy = OpenCopy(None, shared);
+    let mut head = Output::default();
+    let began = DropCopyBegan {
+        participant: behind.watched,
+        index: xq_protocol::Count(behind.next.1.into()),
+        seq: behind.next.0,
     };
-    let feed = OpenFeed(id, shared);
-    let take = || shared.hub.borrow_mut().floor().market().1.take(feed.0);
+    head.replies.push(Header::default(), &began);
+    let mut put = head.replies.bytes().to_vec();
+    let bells = loop {
+        // Some at a time: the one thread also has everyone else to serve.
+        let caught_up = shared.hub.borrow_mut().copy_some(&mut behind, &mut put);
+        let (id, bells) = caught_up.unzip();
+        copy.0 = id;
+        if !put.is_empty() {
+            shared.stats.bytes_out.add(put.len());
+            let chunk = Bytes::from(std::mem::take(&mut put));
+            if send.write_chunk(chunk).await.is_err() {
+                return;
+            }
+        }
+        match bells {
+            Some(bells) => break bells,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let Some(id) = copy.0 else { return };
+    let take = || shared.hub.borrow_mut().floor().copies().take(id);
     let has_stream = Cell::new(true);
     tokio::select! {
         _ = write(send, &bells, &shared.stats, take) => {}

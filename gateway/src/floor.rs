@@ -1,8 +1,7 @@
 //! The projections and the connections: where each event meets those who learn of it.
 
-use crate::book::{Books, Change};
 use crate::config::Limits;
-use crate::feed::Feeds;
+use crate::drop_copy::Copies;
 use crate::output::{Output, Presence};
 use crate::pipe::{Bells, Pipe, Taken};
 use crate::register::{LinkId, Map, Register};
@@ -24,11 +23,14 @@ struct Link {
     pipe: Pipe,
 }
 
-/// Register, books, connections, feeds.
+/// Register, connections, drop copies.
 pub struct Floor {
     register: Register,
-    books: Books,
-    feeds: Feeds,
+    copies: Copies,
+    /// The last command all of whose events were followed.
+    followed: Seq,
+    /// The command of the last event that was followed.
+    visited: Seq,
     links: Map<LinkId, Link>,
     last_link: u64,
     /// SessionDowns that must still enter the ring.
@@ -46,8 +48,9 @@ impl Floor {
     pub fn new(limits: Limits, stats: Arc<Stats>) -> Floor {
         Floor {
             register: Register::default(),
-            books: Books::default(),
-            feeds: Feeds::default(),
+            copies: Copies::default(),
+            followed: Seq::ZERO,
+            visited: Seq::ZERO,
             links: Map::default(),
             last_link: 0,
             owed: VecDeque::new(),
@@ -62,9 +65,17 @@ impl Floor {
     pub fn register(&self) -> &Register {
         &self.register
     }
-    /// The books and who follows them.
-    pub fn market(&mut self) -> (&Books, &mut Feeds) {
-        (&self.books, &mut self.feeds)
+    /// The last command all of whose events were followed.
+    pub fn followed(&self) -> Seq {
+        self.followed
+    }
+    /// The command of the last event that was followed.
+    pub fn visited(&self) -> Seq {
+        self.visited
+    }
+    /// The drop copies.
+    pub fn copies(&mut self) -> &mut Copies {
+        &mut self.copies
     }
 
     /// Follows one event.
@@ -76,10 +87,11 @@ impl Floor {
         for telling in tellings(frame.header, &event).into_iter().flatten() {
             self.tell(frame, &telling, now);
         }
-        let feeds = &mut self.feeds;
         let header = frame.header;
-        self.books
-            .follow(header, &event, &mut |change: Change| feeds.tell(header, &change));
+        self.visited = header.seq;
+        if header.is_last() {
+            self.followed = header.seq;
+        }
         self.register.follow(&event);
         if let Event::SessionEstablished(established) = event {
             self.established(
@@ -110,6 +122,7 @@ impl Floor {
 
     #[inline]
     fn tell(&mut self, frame: &Frame<'_>, telling: &Telling<'_>, now: Nanos) {
+        self.copies.tell(frame, telling);
         let record = self.register.session_mut(telling.to);
         record.told.counted(frame.header);
         let Some(id) = record.link else { return };
@@ -308,7 +321,7 @@ impl Floor {
                 self.end(id, TerminateReason::TooSlow, None);
             }
         }
-        let dropped = self.feeds.drop_slow();
+        let dropped = self.copies.drop_slow();
         self.stats.too_slow.add(dropped);
     }
 
@@ -325,6 +338,7 @@ impl Floor {
             let next = ReqSeq(up.map_or(0, |presence| self.register.told(presence.session)) + 1);
             self.with(Some(id), |session, out| session.tick(now, next, out));
         }
+        self.copies.tell_place(self.followed);
         self.drop_slow();
     }
 

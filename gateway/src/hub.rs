@@ -1,9 +1,9 @@
-//! The middle of the gateway: follows the events, routes each to the sessions and feeds that learn of it, and carries
+//! The middle of the gateway: follows the events, routes each to the sessions that learn of it, and carries
 //! what sessions ask for to the ring.
 
 use crate::border::{Clock, EventSource, Ingress};
 use crate::config::Limits;
-use crate::feed::FeedId;
+use crate::drop_copy::{Behind, CopyId, may_watch};
 use crate::floor::Floor;
 use crate::frames::{Frames, Inbound, each};
 use crate::market::Delays;
@@ -15,7 +15,7 @@ use crate::told::tellings;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use xq_protocol::{
-    Hash, Header, Nanos, ParticipantId, RejectReason, ReqSeq, SeriesId, SessionDown, SessionId, SessionUp,
+    DropCopyRequest, Hash, Header, Nanos, RejectReason, ReqSeq, Seq, SessionDown, SessionId, SessionUp,
     TerminateReason,
 };
 
@@ -23,6 +23,9 @@ use xq_protocol::{
 const REPEATS_AT_ONCE: usize = 16;
 /// Bytes of outcomes told again at once, but for the last outcome's.
 const REPEATED_BYTES_AT_ONCE: usize = 64 << 10;
+
+/// Events that are looked at for a drop copy at once.
+const EVENTS_AT_ONCE: usize = 4_096;
 
 /// What the gateway needs of the rest of the exchange.
 pub struct Borders {
@@ -86,7 +89,7 @@ impl Hub {
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
-    /// Series, books and feeds.
+    /// Connections and what is known of sessions.
     pub fn floor(&mut self) -> &mut Floor {
         &mut self.floor
     }
@@ -296,18 +299,50 @@ impl Hub {
         session.ok_or(RejectReason::SessionNotEstablished)?.admit_ask(now)
     }
 
-    /// Begins a feed of a series' book for a participant.
+    /// Begins a drop copy: who is watched, and from which event on.
     ///
     /// # Errors
-    /// R410: the book has more orders than a snapshot may have, or more would wait than may.
-    pub fn open_feed(
-        &mut self,
-        owner: ParticipantId,
-        series: SeriesId,
-    ) -> Result<(FeedId, Bells), RejectReason> {
+    /// R201: this reader may not watch that participant; R410: there are as many as may be.
+    pub fn open_copy(&mut self, reader: SessionId, wanted: &DropCopyRequest) -> Result<Behind, RejectReason> {
+        let watched = match wanted.participant.is_zero() {
+            true => reader.participant(),
+            false => wanted.participant,
+        };
+        if !may_watch(reader, watched, self.floor.register()) {
+            return Err(RejectReason::NotAuthorised);
+        }
+        let index = u16::try_from(wanted.index.0).map_err(|_| RejectReason::Malformed)?;
         let limits = self.limits;
-        let (books, feeds) = self.floor.market();
-        feeds.open((owner, series), books, &limits)
+        self.floor.copies().begin(&limits)?;
+        let after = Seq(self.floor.followed().0 + 1);
+        let next = match wanted.seq {
+            Seq::ZERO => (Seq(1), 0),
+            seq if seq > after => (after, 0),
+            seq => (seq, index),
+        };
+        Ok(Behind { watched, next })
+    }
+
+    /// Puts some of what a drop copy has not told yet; once nothing is left it has caught up.
+    pub fn copy_some(&mut self, behind: &mut Behind, put: &mut Vec<u8>) -> Option<(CopyId, Bells)> {
+        let (mut left, mut is_all) = (EVENTS_AT_ONCE, true);
+        let limits = self.limits;
+        if behind.next.0 > self.floor.visited() {
+            return Some(self.floor.copies().caught_up(behind.watched, &limits));
+        }
+        self.source.read_from(behind.next.0, &mut |frame| {
+            if behind.has_passed(frame.header) {
+                return ControlFlow::Continue(());
+            }
+            if left == 0 {
+                is_all = false;
+                return ControlFlow::Break(());
+            }
+            left -= 1;
+            behind.read(frame, put);
+            ControlFlow::Continue(())
+        });
+        is_all.then(|| self.floor.copies().caught_up(behind.watched, &limits))
     }
 }
 

@@ -1,18 +1,17 @@
-//! The gateway: QUIC order entry, sessions, throttle, order feed; market data on a thread of its own.
+//! The gateway: QUIC order entry, sessions, throttle, drop copies; market data on a thread of its own.
 //!
 //! Sessions are machines without I/O ([`session::Session`]); one thread carries bytes between QUIC streams, the machines
-//! and the exchange's two borders ([`Ingress`], [`EventSource`]). What it must know of the exchange (keys, roles, books,
+//! and the exchange's two borders ([`Ingress`], [`EventSource`]). What it must know of the exchange (keys, roles,
 //! how much each session was told) it keeps by following the events, from the first one at every start.
 //!
 //! Architecture invariant: nothing here decides business, writes state, or knows the engine or a journal's format.
 
 #![deny(unsafe_code)]
 
-mod book;
 mod border;
 mod config;
 mod connection;
-mod feed;
+mod drop_copy;
 mod floor;
 mod frames;
 mod hub;

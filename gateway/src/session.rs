@@ -462,8 +462,8 @@ pub enum Ask {
         /// How many, cut to the limit.
         count: Count,
     },
-    /// A series' book.
-    Feed(xq_protocol::SeriesId),
+    /// A drop copy.
+    DropCopy(xq_protocol::DropCopyRequest),
 }
 
 /// Reads the first frame of a further stream; none while it is incomplete.
@@ -483,18 +483,15 @@ pub fn ask(bytes: &[u8], limits: &Limits) -> Result<Option<Ask>, RejectReason> {
             count: request.count.min(limits.retransmit_max),
         })),
         SessionMessage::RetransmitRequest(_) => Err(RejectReason::Malformed),
-        SessionMessage::FeedRequest(request) => Ok(Some(Ask::Feed(request.series))),
+        SessionMessage::DropCopyRequest(request) => Ok(Some(Ask::DropCopy(*request))),
         SessionMessage::Establish(_)
         | SessionMessage::EstablishAck(_)
         | SessionMessage::Sequence(_)
         | SessionMessage::Retransmission(_)
         | SessionMessage::Terminate(_)
         | SessionMessage::DoorRejected(_)
-        | SessionMessage::FeedSnapshot(_)
-        | SessionMessage::OrderAdded(_)
-        | SessionMessage::OrderExecuted(_)
-        | SessionMessage::OrderLowered(_)
-        | SessionMessage::OrderDeleted(_) => Err(RejectReason::UnsupportedMessage),
+        | SessionMessage::DropCopyBegan(_)
+        | SessionMessage::DropCopied(_) => Err(RejectReason::UnsupportedMessage),
     }
 }
 

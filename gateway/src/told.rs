@@ -5,7 +5,8 @@
 //! connected: it follows from the events alone, also after a restart. Rules:
 //!
 //! * `Traded` is told as `Executed`: the taker's side to the session that spoke, the maker's side to the maker's. When
-//!   both are one session it is told both, the taker's side first. Any other event is told once to a session.
+//!   both are one session it is told both, the taker's side first. `TradeBusted` is told as `ExecutionBusted` to both
+//!   sides in the same way, and as it is to the session that spoke. Any other event is told once to a session.
 //! * Not told, because they drive the session itself: `SessionEstablished`, `SessionEnded`, `RequestRepeated`, and
 //!   `Rejected` of a `SessionUp` or `SessionDown`.
 //! * The header is the event's. Toward the *other* session, `session` is its own and `req_seq` is 0: who spoke stays
@@ -14,7 +15,7 @@
 
 use xq_protocol::{
     Event, EventFrame, Frame, Header, Liquidity, Message, ReqSeq, Seq, SessionDown, SessionId, SessionUp,
-    Traded,
+    TradeBusted, Traded,
 };
 
 /// How an event is told to one session.
@@ -22,6 +23,7 @@ use xq_protocol::{
 enum Manner<'a> {
     AsItIs,
     Executed(&'a Traded, Liquidity),
+    Busted(&'a TradeBusted, Liquidity),
 }
 
 /// One message to be told.
@@ -32,26 +34,33 @@ pub struct Telling<'a> {
     manner: Manner<'a>,
 }
 
-/// The messages of one event, none to two, in the order of their numbers.
-pub fn tellings<'a>(header: &Header, event: &Event<'a>) -> [Option<Telling<'a>>; 2] {
+/// The messages of one event, none to three, in the order of their numbers.
+pub fn tellings<'a>(header: &Header, event: &Event<'a>) -> [Option<Telling<'a>>; 3] {
     let audience = event.audience(header);
     let (speaker, other) = (audience.speaker, audience.other);
     let to = |to: SessionId, manner| (to != SessionId::HOUSE).then_some(Telling { to, manner });
     match event {
-        Event::SessionEstablished(_) | Event::SessionEnded(_) | Event::RequestRepeated(_) => [None, None],
-        Event::Rejected(rejected) if drives_session(rejected.template.0) => [None, None],
+        Event::SessionEstablished(_) | Event::SessionEnded(_) | Event::RequestRepeated(_) => [None; 3],
+        Event::Rejected(rejected) if drives_session(rejected.template.0) => [None; 3],
         Event::Traded(traded) => [
             to(speaker, Manner::Executed(traded, Liquidity::Taker)),
             to(other, Manner::Executed(traded, Liquidity::Maker)),
+            None,
+        ],
+        Event::TradeBusted(busted) => [
+            to(speaker, Manner::AsItIs),
+            to(other, Manner::Busted(busted, Liquidity::Taker)),
+            to(audience.third, Manner::Busted(busted, Liquidity::Maker)),
         ],
         other_event => {
-            debug_assert!(!matches!(other_event, Event::Executed(_)), "never journaled");
+            let never = matches!(other_event, Event::Executed(_) | Event::ExecutionBusted(_));
+            debug_assert!(!never, "never journaled");
             let second = if other == speaker {
                 None
             } else {
                 to(other, Manner::AsItIs)
             };
-            [to(speaker, Manner::AsItIs), second]
+            [to(speaker, Manner::AsItIs), second, None]
         }
     }
 }
@@ -76,6 +85,10 @@ impl Telling<'_> {
             Manner::Executed(traded, liquidity) => {
                 let header = self.header(frame.header, flags);
                 put(EventFrame::new(header, &traded.executed(liquidity)).bytes());
+            }
+            Manner::Busted(busted, liquidity) => {
+                let header = self.header(frame.header, flags);
+                put(EventFrame::new(header, &busted.execution(liquidity)).bytes());
             }
         }
     }

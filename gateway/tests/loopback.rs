@@ -317,7 +317,12 @@ async fn a_client_that_reads_late_misses_nothing_when_the_exchange_restarts() {
     }
     let venue = venue.restart();
     let lost = async {
-        while !matches!(alice.feed(SERIES).await, Err(ClientError::NotUp)) {
+        while !matches!(
+            alice
+                .drop_copy(ParticipantId::ZERO, xq_client::EventPlace::default())
+                .await,
+            Err(ClientError::NotUp)
+        ) {
             tokio::task::yield_now().await;
         }
     };

@@ -197,7 +197,7 @@ async fn levels_trades_statistics_and_candles_are_told_to_those_who_follow_level
                 LevelsTold::Level(l) => fallen = l.qty == Amount(10) && l.orders == Count(1),
                 LevelsTold::Statistics(s) => day = (s.volume, s.turnover) == (Amount(10), Amount(1_000)),
                 LevelsTold::Candle(c) => candles += u32::from(c.close == Price(100)),
-                LevelsTold::Began | LevelsTold::Best(_) => {}
+                LevelsTold::Began | LevelsTold::Best(_) | LevelsTold::Broken(_) => {}
             }
         }
         trade && fallen && day && candles == 5

@@ -1,14 +1,16 @@
 //! Who learns of an event: the sessions it concerns, and a trade as either side sees it.
 
-use crate::{Event, Executed, Header, Liquidity, Reserved, SessionId, Traded};
+use crate::{Event, Executed, ExecutionBusted, Header, Liquidity, Reserved, SessionId, TradeBusted, Traded};
 
-/// The sessions that learn of an event: the first is the one that spoke, the second another one that it concerns.
+/// The sessions that learn of an event: the one that spoke, and others that it concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Audience {
     /// The session whose command caused the event; the house when nobody's did.
     pub speaker: SessionId,
     /// Another session whose order the event changed; the house when there is none.
     pub other: SessionId,
+    /// And one more.
+    pub third: SessionId,
 }
 
 impl Event<'_> {
@@ -16,6 +18,7 @@ impl Event<'_> {
     pub fn audience(&self, header: &Header) -> Audience {
         let other = match self {
             Event::Traded(traded) => traded.maker_session,
+            Event::TradeBusted(busted) => busted.taker_session,
             Event::OrderCanceled(canceled) => canceled.session,
             Event::OrderReplaced(replaced) => replaced.session,
             Event::OrderReduced(reduced) => reduced.session,
@@ -33,6 +36,7 @@ impl Event<'_> {
             | Event::MmpSet(_)
             | Event::ExposureLimitsSet(_)
             | Event::Executed(_)
+            | Event::ExecutionBusted(_)
             | Event::OrderRested(_)
             | Event::MassCanceled(_)
             | Event::JobEnded(_)
@@ -66,9 +70,15 @@ impl Event<'_> {
             | Event::UnitsTransferred(_)
             | Event::Rejected(_) => SessionId::HOUSE,
         };
+        let third = if let Event::TradeBusted(busted) = self {
+            busted.maker_session
+        } else {
+            SessionId::HOUSE
+        };
         Audience {
             speaker: header.session,
             other,
+            third,
         }
     }
 }
@@ -101,6 +111,41 @@ impl Traded {
             fee,
             qty: self.qty,
             leaves,
+            side,
+            liquidity,
+            currency: self.currency,
+            reserved: Reserved::ZERO,
+        }
+    }
+}
+
+impl TradeBusted {
+    /// What the taker or the maker is told; the other side stays anonymous.
+    pub fn execution(&self, liquidity: Liquidity) -> ExecutionBusted {
+        let (order, account, fee, side) = match liquidity {
+            Liquidity::Maker => (
+                self.maker_order,
+                self.maker_account,
+                self.maker_fee,
+                self.taker_side.opposite(),
+            ),
+            Liquidity::Taker => (
+                self.taker_order,
+                self.taker_account,
+                self.taker_fee,
+                self.taker_side,
+            ),
+        };
+        ExecutionBusted {
+            trade: self.trade,
+            index: self.index,
+            series: self.series,
+            order,
+            price: self.price,
+            amount: self.amount,
+            fee,
+            account,
+            qty: self.qty,
             side,
             liquidity,
             currency: self.currency,

@@ -463,6 +463,40 @@ messages! {
         /// The series whose position is asked for; zero for none.
         series: SeriesId,
     }
+    /// Undoes a trade of the business day: both legs and both fees go back. Waits for approval. All but the first two
+    /// fields are the facts of the trade's own event.
+    BustTrade = 110 {
+        /// The command that traded.
+        trade: Seq,
+        /// Which of its events the trade is.
+        index: Count,
+        /// The series.
+        series: SeriesId,
+        /// The trade's price.
+        price: Price,
+        /// How many.
+        qty: Qty,
+        /// The maker's session.
+        maker_session: SessionId,
+        /// The order that rested.
+        maker_order: OrderId,
+        /// The order that arrived.
+        taker_order: OrderId,
+        /// The maker's fee.
+        maker_fee: Fee,
+        /// The taker's fee.
+        taker_fee: Fee,
+        /// The maker's account.
+        maker_account: AccountId,
+        /// The taker's account.
+        taker_account: AccountId,
+        /// The taker's session.
+        taker_session: SessionId,
+        /// The taker's side.
+        taker_side: Side,
+        /// Zero.
+        reserved: Reserved<3>,
+    }
 }
 
 impl PlaceExtendedOrder {
@@ -480,6 +514,29 @@ impl PlaceExtendedOrder {
             expire_at: self.expire_at,
             cl_ord_id: self.cl_ord_id,
             on_disconnect: self.on_disconnect,
+            reserved: Reserved::ZERO,
+        }
+    }
+}
+
+impl BustTrade {
+    /// What undoes this trade, given the header of its event.
+    pub fn of(header: &Header, traded: &Traded) -> BustTrade {
+        BustTrade {
+            trade: header.seq,
+            index: Count(header.index.into()),
+            series: traded.series,
+            price: traded.price,
+            qty: traded.qty,
+            maker_session: traded.maker_session,
+            maker_order: traded.maker_order,
+            taker_order: traded.taker_order,
+            maker_fee: traded.maker_fee,
+            taker_fee: traded.taker_fee,
+            maker_account: traded.maker_account,
+            taker_account: traded.taker_account,
+            taker_session: header.session,
+            taker_side: traded.taker_side,
             reserved: Reserved::ZERO,
         }
     }

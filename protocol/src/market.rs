@@ -47,16 +47,20 @@ messages! {
     }
     /// A trade, told with the levels to those who do not follow the orders.
     TradeTold = 405 {
+        /// The command that traded.
+        trade: Seq,
         /// When it happened.
         time: Nanos,
         /// Its price.
         price: Price,
         /// How many.
         qty: Qty,
+        /// Which of the command's events the trade is.
+        index: Count,
         /// The side of the order that arrived.
         taker_side: Side,
         /// Zero.
-        reserved: Reserved<3>,
+        reserved: Reserved<7>,
     }
     /// A resting order has another price or more quantity: it stands behind all others at its price.
     RestingMoved = 406 {
@@ -75,6 +79,18 @@ messages! {
         phase: Phase,
         /// Zero.
         reserved: Reserved<7>,
+    }
+    /// A trade of the day was undone, told with the levels. The day's volume, turnover and number of trades go down by it;
+    /// its prices, candles and the book stay as they were.
+    TradeBroken = 408 {
+        /// The command that had traded.
+        trade: Seq,
+        /// The trade's price.
+        price: Price,
+        /// How many.
+        qty: Qty,
+        /// Which of the command's events the trade was.
+        index: Count,
     }
     /// What a series is.
     SeriesTold = 409 {

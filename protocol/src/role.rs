@@ -51,6 +51,7 @@ pub fn rule(template: u16) -> Option<Rule> {
         ReplaceOrder::TEMPLATE | MassCancel::TEMPLATE | TransferUnits::TEMPLATE => TRADING,
         MassQuote::TEMPLATE | SetMmp::TEMPLATE | ResetMmp::TEMPLATE => open(&[Role::MarketMaker]),
         QueryLimits::TEMPLATE => LIMITS,
+        BustTrade::TEMPLATE => open(&[Role::Operator, Role::Risk]),
         SetDynamicCollar::TEMPLATE => open(&[Role::Operator]),
         SetExposureLimits::TEMPLATE => open(&[Role::Operator, Role::Risk]),
         Genesis::TEMPLATE | Tick::TEMPLATE | AllSessionsDown::TEMPLATE => HOUSE,
@@ -88,6 +89,7 @@ pub fn may_need_approval(template: u16) -> bool {
             | SetFreeze::TEMPLATE
             | RegisterParticipant::TEMPLATE
             | SetKey::TEMPLATE
+            | BustTrade::TEMPLATE
     )
 }
 
@@ -95,7 +97,7 @@ pub fn may_need_approval(template: u16) -> bool {
 /// is for: who could make approvers, or give himself the key of one, would need no second pair of eyes.
 pub fn needs_approval(command: &Command<'_>, holder: Option<Role>) -> bool {
     match command {
-        Command::SetConfig(_) | Command::SetFeeSchedule(_) => true,
+        Command::SetConfig(_) | Command::SetFeeSchedule(_) | Command::BustTrade(_) => true,
         Command::KillSwitch(switch) => switch.state == SwitchState::Released,
         Command::SetFreeze(freeze) => freeze.action == FreezeAction::Lift,
         Command::RegisterParticipant(participant) => may_approve(participant.role),
@@ -193,6 +195,7 @@ MassCancel: trader market-maker issuer merchant
 MassQuote: market-maker
 ResetMmp: market-maker
 QueryLimits: trader market-maker issuer merchant risk operator
+BustTrade: risk operator
 ";
 
     #[test]

@@ -1,4 +1,4 @@
-//! Session messages and the order feed: how client and gateway talk about talking; none of them enters the ring.
+//! Session messages: how client and gateway talk about talking; none of them enters the ring.
 
 use crate::meta::messages;
 use crate::*;
@@ -133,70 +133,27 @@ messages! {
         /// The client's id in the request, if it had one.
         cl_ord_id: ClOrdId,
     }
-    /// Asks, as the first message of a stream of its own, for the orders of a series' book and all that changes them.
-    FeedRequest = 308 {
-        /// The series.
-        series: SeriesId,
-        /// Zero.
-        reserved: Reserved<4>,
-    }
-    /// A feed begins: so many resting orders follow, in priority, best first, buy side first; then changes.
-    FeedSnapshot = 309 {
-        /// The series.
-        series: SeriesId,
-        /// How many orders follow.
-        orders: Count,
-        /// The book is as after this command.
+    /// Asks, as the first message of a stream of its own, for all that a participant's sessions are told.
+    DropCopyRequest = 308 {
+        /// Whose; zero for the asker's own.
+        participant: ParticipantId,
+        /// The first event wanted: its place among its command's.
+        index: Count,
+        /// The first event wanted: its command. A command that is not there yet: from now on.
         seq: Seq,
     }
-    /// An order rests.
-    OrderAdded = 310 {
-        /// The order.
-        order: OrderId,
-        /// Its price.
-        price: Price,
-        /// The series.
-        series: SeriesId,
-        /// What is open of it.
-        qty: Qty,
-        /// Its side.
-        side: Side,
-        /// Zero.
-        reserved: Reserved<7>,
+    /// A drop copy begins. What follows are messages as the participant's sessions are told them, and `DropCopied`.
+    DropCopyBegan = 309 {
+        /// Whose.
+        participant: ParticipantId,
+        /// The first event looked at: its place among its command's.
+        index: Count,
+        /// The first event looked at: its command.
+        seq: Seq,
     }
-    /// A resting order traded.
-    OrderExecuted = 311 {
-        /// The order.
-        order: OrderId,
-        /// The price.
-        price: Price,
-        /// The series.
-        series: SeriesId,
-        /// How many.
-        qty: Qty,
-        /// What is left of it: at zero it is gone.
-        leaves: Qty,
-        /// The resting order's side.
-        side: Side,
-        /// Zero.
-        reserved: Reserved<3>,
-    }
-    /// A resting order has less quantity and keeps its place.
-    OrderLowered = 312 {
-        /// The order.
-        order: OrderId,
-        /// The series.
-        series: SeriesId,
-        /// What is left of it.
-        leaves: Qty,
-    }
-    /// A resting order is gone without a trade.
-    OrderDeleted = 313 {
-        /// The order.
-        order: OrderId,
-        /// The series.
-        series: SeriesId,
-        /// Zero.
-        reserved: Reserved<4>,
+    /// On a drop copy that has caught up, now and then: nothing is missing up to this command.
+    DropCopied = 310 {
+        /// The command.
+        seq: Seq,
     }
 }

@@ -127,6 +127,30 @@ impl Transfers {
             0.. => self.post(from, Place::Fees, asset, amount),
         }
     }
+    /// A fee comes back; a rebate goes back.
+    fn fee_back(self, account: AccountId, asset: AssetId, fee: Fee) -> Transfers {
+        let amount = Amount(fee.0.unsigned_abs());
+        match fee.0 {
+            ..0 => self.post(available(account), Place::Rebates, asset, amount),
+            0.. => self.post(Place::Fees, available(account), asset, amount),
+        }
+    }
+}
+
+/// What a trade moved goes back: fees first, so that a seller can pay with what he gets.
+fn busted(t: &crate::TradeBusted) -> Transfers {
+    let cash = t.currency.into();
+    let maker = (t.maker_account, t.maker_fee);
+    let taker = (t.taker_account, t.taker_fee);
+    let ((buyer, buyer_fee), (seller, seller_fee)) = match t.taker_side {
+        Side::Buy => (taker, maker),
+        Side::Sell => (maker, taker),
+    };
+    Transfers::none()
+        .fee_back(seller, cash, seller_fee)
+        .post(available(seller), available(buyer), cash, t.amount)
+        .fee_back(buyer, cash, buyer_fee)
+        .post(available(buyer), available(seller), t.series, t.qty.into())
 }
 
 impl Iterator for Transfers {
@@ -182,6 +206,7 @@ impl Event<'_> {
                 e.held,
             ),
             Event::Traded(e) => traded(e),
+            Event::TradeBusted(e) => busted(e),
             Event::OrderCanceled(e) => none.post(
                 held(e.account),
                 available(e.account),
@@ -225,6 +250,7 @@ impl Event<'_> {
             Event::CashCredited(e) => none.post(Place::Custody, available(e.account), e.currency, e.amount),
             Event::UnitsTransferred(e) => none.post(available(e.from), available(e.to), e.series, e.units),
             Event::Executed(_)
+            | Event::ExecutionBusted(_)
             | Event::TermsAccepted(_)
             | Event::MmpTripped(_)
             | Event::QuoteAnswered(_)

@@ -51,6 +51,10 @@ impl Ladder {
                 self.tape.truncate(TAPE - 1);
                 self.tape.push_front(trade);
             }
+            Update::Levels(series, LevelsTold::Broken(broken)) if series == self.series => {
+                let is_it = |trade: &TradeTold| (trade.trade, trade.index) == (broken.trade, broken.index);
+                self.tape.retain(|trade| !is_it(trade));
+            }
             Update::Series(series, told) if series == self.series => self.told = told,
             Update::Phase(series, told) if series == self.series => self.told.phase = told.phase,
             Update::Phase(SeriesId::ZERO, told) => self.told.venue = told.phase,
@@ -221,7 +225,7 @@ mod tests {
     use super::*;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
-    use xq_protocol::{Amount, Count, Currency, Date, OrderId, Qty, Reserved, Symbol};
+    use xq_protocol::{Amount, Count, Currency, Date, OrderId, Qty, Reserved, Seq, Symbol};
 
     fn ladder() -> (Ladder, Book) {
         let told = SeriesTold {
@@ -246,9 +250,11 @@ mod tests {
             date: Date(20_261_123),
         };
         let trade = TradeTold {
+            trade: Seq(9),
             time: Nanos(1_700_000_000_123_000_000),
             price: Price(2_605),
             qty: Qty(2),
+            index: Count(1),
             taker_side: Side::Sell,
             reserved: Reserved::ZERO,
         };

@@ -428,6 +428,7 @@ impl Follower {
             MarketMessage::LevelTold(told) => LevelsTold::Level(*told),
             MarketMessage::BestTold(told) => LevelsTold::Best(*told),
             MarketMessage::TradeTold(told) => LevelsTold::Trade(*told),
+            MarketMessage::TradeBroken(told) => LevelsTold::Broken(*told),
             MarketMessage::StatisticsTold(told) => LevelsTold::Statistics(*told),
             MarketMessage::CandleTold(told) => LevelsTold::Candle(*told),
             MarketMessage::RestingExecuted(_)

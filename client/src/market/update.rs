@@ -3,7 +3,7 @@
 use xq_protocol::{
     BestTold, Book, BookError, CandleTold, ChannelSeq, LevelTold, MarketMessage, Nanos, PhaseTold,
     RejectReason, RestingAdded, RestingDeleted, RestingExecuted, RestingMoved, RestingReduced, Seq, SeriesId,
-    SeriesTold, StatisticsTold, TradeTold,
+    SeriesTold, StatisticsTold, TradeBroken, TradeTold,
 };
 
 /// One change of a book.
@@ -31,6 +31,7 @@ impl BookChange {
             MarketMessage::RestingDeleted(deleted) => Some(BookChange::Deleted(**deleted)),
             MarketMessage::RestingMoved(moved) => Some(BookChange::Moved(**moved)),
             MarketMessage::TradeTold(_)
+            | MarketMessage::TradeBroken(_)
             | MarketMessage::PhaseTold(_)
             | MarketMessage::SeriesTold(_)
             | MarketMessage::LevelsBegan(_)
@@ -80,6 +81,8 @@ pub enum LevelsTold {
     Best(BestTold),
     /// A trade.
     Trade(TradeTold),
+    /// A trade of the day was undone.
+    Broken(TradeBroken),
     /// The business day so far.
     Statistics(StatisticsTold),
     /// A candle.

@@ -5,8 +5,8 @@ use super::statistics::Trading;
 use super::subscribers::SubscriberId;
 use std::collections::{BTreeSet, VecDeque};
 use xq_protocol::{
-    Amount, BestTold, Book, CandleTold, Count, Level, LevelTold, LevelsBegan, Nanos, Price, Qty, ReqSeq,
-    Reserved, SeriesTold, Side, Stamp, TradeTold,
+    Amount, BestTold, Book, CandleTold, Count, Header, Level, LevelTold, LevelsBegan, Price, Qty, ReqSeq,
+    Reserved, SeriesTold, Side, Stamp, TradeBroken, TradeTold,
 };
 
 /// Trades, and ended candles, of a series that are told one by one to those who follow its levels: at most so many an
@@ -32,6 +32,7 @@ pub struct Listing {
 struct Marks {
     levels: BTreeSet<(Side, Price)>,
     trades: VecDeque<TradeTold>,
+    broken: VecDeque<TradeBroken>,
     ended: VecDeque<CandleTold>,
     phase: bool,
     day: bool,
@@ -78,8 +79,18 @@ impl Listing {
         self.marks.day = !self.followers.is_empty();
     }
 
+    /// A trade of the day was undone.
+    pub fn broken(&mut self, broken: TradeBroken) {
+        self.trading.broken(broken.price, broken.qty);
+        if !self.followers.is_empty() {
+            self.marks.day = true;
+            keep(&mut self.marks.broken, broken);
+        }
+    }
+
     /// A trade.
-    pub fn traded(&mut self, time: Nanos, (price, qty, taker_side): (Price, Qty, Side)) {
+    pub fn traded(&mut self, header: &Header, (price, qty, taker_side): (Price, Qty, Side)) {
+        let time = header.time;
         let followed = !self.followers.is_empty();
         let ended = &mut self.marks.ended;
         self.trading.traded(time, (price, qty), &mut |candle| {
@@ -89,13 +100,14 @@ impl Listing {
         });
         if followed {
             self.marks.day = true;
-            let reserved = Reserved::ZERO;
             let told = TradeTold {
+                trade: header.seq,
                 time,
                 price,
                 qty,
+                index: Count(header.index.into()),
                 taker_side,
-                reserved,
+                reserved: Reserved::ZERO,
             };
             keep(&mut self.marks.trades, told);
         }
@@ -158,6 +170,9 @@ impl Listing {
         }
         for trade in &marks.trades {
             out.push(stamp, trade);
+        }
+        for broken in &marks.broken {
+            out.push(stamp, broken);
         }
         for (side, price) in &marks.levels {
             out.push(stamp, &self.level(*side, *price));

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use xq_protocol::{
     Date, Event, Header, Message, Nanos, OrderId, OrderRefreshed, OrderReplaced, OrderType, Phase, PhaseTold,
     Price, Qty, Reserved, RestingAdded, RestingDeleted, RestingExecuted, RestingMoved, RestingReduced, Seq,
-    SeriesDrafted, SeriesId, SeriesTold, Side, Stamp, Standing, Symbol, Traded,
+    SeriesDrafted, SeriesId, SeriesTold, Side, Stamp, Standing, Symbol, TradeBroken, TradeBusted, Traded,
 };
 
 /// An order between its arrival and its rest.
@@ -150,9 +150,24 @@ impl Market {
             && let Some(listing) = self.listing_mut(traded.series)
         {
             let taken = (traded.price, traded.qty, traded.taker_side);
-            listing.traded(header.time, taken);
+            listing.traded(header, taken);
+        } else if let Event::TradeBusted(busted) = event {
+            self.broken(busted);
         } else if let Event::DayRolled(rolled) = event {
             self.roll(rolled.date);
+        }
+    }
+
+    fn broken(&mut self, busted: &TradeBusted) {
+        let series = busted.series;
+        if let Some(listing) = self.listing_mut(series) {
+            listing.broken(TradeBroken {
+                trade: busted.trade,
+                price: busted.price,
+                qty: busted.qty,
+                index: busted.index,
+            });
+            self.mark(series, None);
         }
     }
 
@@ -198,7 +213,7 @@ impl Market {
                 stands: false,
             });
         } else if let Event::Traded(traded) = event {
-            self.traded(traded);
+            self.traded(header, traded);
         } else if let Event::OrderCanceled(canceled) = event {
             self.canceled(canceled.series, canceled.order);
         } else if let Event::OrderReplaced(replaced) = event {
@@ -245,6 +260,8 @@ impl Market {
             self.phase_set(SeriesId::ZERO, Phase::Halt);
         } else if let Event::DayRolled(rolled) = event {
             self.roll(rolled.date);
+        } else if let Event::TradeBusted(busted) = event {
+            self.broken(busted);
         }
     }
 
@@ -356,7 +373,7 @@ impl Market {
         }
     }
 
-    fn traded(&mut self, traded: &Traded) {
+    fn traded(&mut self, header: &Header, traded: &Traded) {
         let series = traded.series;
         if let Some(arriving) = self.arriving.as_mut().filter(|a| a.order == traded.taker_order) {
             arriving.leaves = traded.taker_leaves;
@@ -364,7 +381,6 @@ impl Market {
                 self.take_off(series, traded.taker_order);
             }
         }
-        let time = self.stamp.time;
         let Some(listing) = self.listing_mut(series) else {
             return;
         };
@@ -379,7 +395,7 @@ impl Market {
             .book
             .reduce(order, leaves)
             .expect("a trade takes from the maker");
-        listing.traded(time, (price, qty, traded.taker_side));
+        listing.traded(header, (price, qty, traded.taker_side));
         if traded.maker_leaves.is_zero() {
             self.icebergs.remove(&order);
         } else if let Some(iceberg) = self.icebergs.get_mut(&order) {

@@ -65,6 +65,15 @@ impl Trading {
         self.day = no_trades(date);
     }
 
+    /// A trade of the day was undone: its prices stay, since nobody can tell what they would have been without it.
+    pub fn broken(&mut self, price: Price, qty: Qty) {
+        let turnover = price.0.saturating_mul(u64::from(qty.0));
+        let day = &mut self.day;
+        day.volume = Amount(day.volume.0.saturating_sub(u64::from(qty.0)));
+        day.turnover = Amount(day.turnover.0.saturating_sub(turnover));
+        day.trades = Count(day.trades.0.saturating_sub(1));
+    }
+
     /// A trade; `ended` gets each candle that it ends.
     pub fn traded(&mut self, time: Nanos, (price, qty): (Price, Qty), ended: &mut dyn FnMut(CandleTold)) {
         let turnover = price.0.saturating_mul(u64::from(qty.0));
@@ -142,6 +151,12 @@ mod tests {
         assert_eq!(
             (whole.begins.0, whole.open.0, whole.close.0, whole.trades.0),
             (start, 100, 110, 4)
+        );
+        trading.broken(Price(90), Qty(2));
+        let day = trading.day;
+        assert_eq!(
+            (day.low.0, day.volume.0, day.turnover.0, day.trades.0),
+            (90, 8, 100 + 360 + 440, 3)
         );
         trading.roll(Date(20_261_124));
         assert_eq!((trading.day.trades.0, trading.day.date.0), (0, 20_261_124));

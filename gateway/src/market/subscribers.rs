@@ -339,6 +339,7 @@ impl Subscriber {
             | MarketMessage::RestingDeleted(_)
             | MarketMessage::RestingMoved(_)
             | MarketMessage::TradeTold(_)
+            | MarketMessage::TradeBroken(_)
             | MarketMessage::PhaseTold(_)
             | MarketMessage::SeriesTold(_)
             | MarketMessage::LevelsBegan(_)

@@ -574,17 +574,18 @@ fn a_further_stream_asks_for_messages_or_a_book() {
         "cut to the limit"
     );
     assert_eq!(ask_for(&frame(0, &request(0, 1))), Err(RejectReason::Malformed));
-    let feed = FeedRequest {
-        series: SeriesId(3),
-        reserved: Reserved::ZERO,
+    let copy = DropCopyRequest {
+        participant: ParticipantId(3),
+        index: Count(1),
+        seq: Seq(7),
     };
-    assert_eq!(ask_for(&frame(0, &feed)), Ok(Some(Ask::Feed(SeriesId(3)))));
+    assert_eq!(ask_for(&frame(0, &copy)), Ok(Some(Ask::DropCopy(copy))));
     assert_eq!(
         ask_for(&frame(1, &order())),
         Err(RejectReason::UnsupportedMessage)
     );
     assert_eq!(
-        ask(&frame(0, &feed).bytes()[..40], &limits()),
+        ask(&frame(0, &copy).bytes()[..40], &limits()),
         Ok(None),
         "incomplete"
     );

@@ -46,7 +46,7 @@ family! {
     Event, EVENTS;
 
     OrderAccepted, Traded, Executed, OrderCanceled, OrderReplaced, OrderRested, OrderReduced, MassCanceled, JobEnded, TermsAccepted, StopTriggered, OrderRefreshed,
-    QuoteAnswered, QuoteRefused, MmpTripped, MmpReset, LimitsTold,
+    QuoteAnswered, QuoteRefused, MmpTripped, MmpReset, ExecutionBusted, LimitsTold, TradeBusted,
     ExchangeOpened, TimeAdvanced, DayRolled, SessionEstablished, SessionEnded, SessionsEnded, RequestRepeated, NotApplied, ConfigSet, KeySet, Proposed, ProposalApproved, ProposalExpired, KillSwitchSet, FreezeSet, BalanceFrozen,
     ParticipantRegistered, AccountOpened, RiskLimitsSet, FeeScheduleSet, InstrumentSet, PhaseSet, DynamicCollarSet, MarketHalted, MmpSet, ExposureLimitsSet,
     SeriesDrafted, EscrowPosted, SeriesRegistered, UnitsIssued, CashCredited, UnitsTransferred,

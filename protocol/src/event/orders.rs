@@ -287,4 +287,70 @@ bodies! {
         /// Zero.
         reserved: Reserved<1>,
     }
+    /// A trade that was undone, as one side sees it: told to sessions only.
+    ExecutionBusted = 217 {
+        /// The command that traded.
+        trade: Seq,
+        /// Which of its events the trade is.
+        index: Count,
+        /// Of which series.
+        series: SeriesId,
+        /// The session's order.
+        order: OrderId,
+        /// The trade's price.
+        price: Price,
+        /// Price × quantity: gone from the seller, back at the buyer.
+        amount: Amount,
+        /// The fee of this side, which is back.
+        fee: Fee,
+        /// Whose order it was.
+        account: AccountId,
+        /// How many: gone from the buyer, back at the seller.
+        qty: Qty,
+        /// The order's side.
+        side: Side,
+        /// Whether it made or took.
+        liquidity: Liquidity,
+        /// The series' currency.
+        currency: Currency,
+        /// Zero.
+        reserved: Reserved<4>,
+    }
+    /// A trade was undone: both legs and both fees went back. Its orders stay as they are.
+    TradeBusted = 219 {
+        /// The command that traded.
+        trade: Seq,
+        /// Which of its events the trade is.
+        index: Count,
+        /// Of which series.
+        series: SeriesId,
+        /// The trade's price.
+        price: Price,
+        /// Price × quantity: from the seller back to the buyer.
+        amount: Amount,
+        /// The order that rested.
+        maker_order: OrderId,
+        /// The order that arrived.
+        taker_order: OrderId,
+        /// The maker's fee, which is back.
+        maker_fee: Fee,
+        /// The taker's fee, which is back.
+        taker_fee: Fee,
+        /// How many: from the buyer back to the seller.
+        qty: Qty,
+        /// The maker's session.
+        maker_session: SessionId,
+        /// The taker's session.
+        taker_session: SessionId,
+        /// The maker's account.
+        maker_account: AccountId,
+        /// The taker's account.
+        taker_account: AccountId,
+        /// The series' currency.
+        currency: Currency,
+        /// The taker's side.
+        taker_side: Side,
+        /// Zero.
+        reserved: Reserved<1>,
+    }
 }

@@ -1,6 +1,7 @@
 //! Commands as the line that says them; parsing that line gives the command back, byte for byte.
 
 use super::Names;
+use super::bust::write_bust;
 use super::names::is_name;
 use super::protect::{write_dynamic_collar, write_exposure, write_mmp, write_quote};
 use super::values::{date, decimal, duration, hex, instant, label};
@@ -115,6 +116,7 @@ fn write_body(out: &mut impl Write, header: &Header, command: &Command<'_>, name
             write!(out, "query-limits {}", names.account(c.account))?;
             option(out, "series", !c.series.is_zero(), names.series(c.series))
         }
+        Command::BustTrade(c) => write_bust(out, c, names),
         Command::CancelOrder(c) => write_cancel(out, c, names),
         Command::ReplaceOrder(c) => write_replace(out, c, names),
         Command::MassCancel(c) => {

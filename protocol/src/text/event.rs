@@ -1,6 +1,7 @@
 //! Events as one line in business words, and one line for each transfer they posted. What goes without saying is not said.
 
 use super::Names;
+use super::bust::write_busted;
 use super::command::{
     option, write_account_terms, write_config, write_currencies, write_fees, write_instrument, write_key,
     write_limits, write_phase,
@@ -46,6 +47,8 @@ fn write_fact(out: &mut impl Write, header: &Header, event: &Event<'_>, names: &
         Event::OrderAccepted(_)
         | Event::Traded(_)
         | Event::Executed(_)
+        | Event::ExecutionBusted(_)
+        | Event::TradeBusted(_)
         | Event::OrderCanceled(_)
         | Event::OrderReplaced(_)
         | Event::OrderRested(_)
@@ -111,6 +114,7 @@ fn write_trading(out: &mut impl Write, event: &Event<'_>, names: &Names) -> fmt:
             let price = decimal(e.price.0, Some(e.currency));
             write!(out, "traded {} @ {price}, maker {maker} taker {taker}", e.qty)
         }
+        Event::TradeBusted(_) | Event::ExecutionBusted(_) => write_busted(out, event, names),
         Event::Executed(e) => {
             let price = decimal(e.price.0, Some(e.currency));
             write!(

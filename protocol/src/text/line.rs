@@ -22,7 +22,7 @@ pub struct Parsed {
 }
 
 const VERBS: &str = "a command: buy sell cancel reduce replace mass-cancel quote protection \
-    reset-protection dynamic-collar exposure query-limits gift deposit escrow draft register \
+    reset-protection dynamic-collar exposure query-limits bust gift deposit escrow draft register \
     issue-units phase instrument participant account limits fees key revoke-key approve kill release freeze unfreeze \
     tick at roll-day session restart genesis set-config";
 
@@ -100,6 +100,7 @@ impl<'a> Line<'a, '_> {
             "dynamic-collar" => self.set_dynamic_collar(),
             "exposure" => self.set_exposure_limits(),
             "query-limits" => self.query_limits(),
+            "bust" => self.bust_trade(),
             "gift" => self.transfer_units(),
             "deposit" => self.credit_cash(),
             "escrow" => self.post_escrow(),

@@ -6,6 +6,7 @@
 //! where the currency is not known. Options left out are zero; so what is zero is not printed. Every line may end in
 //! `as LABEL`, `by NAME` or `by NAME/SLOT` (who speaks), `req=N` (the request number).
 
+mod bust;
 mod command;
 mod event;
 mod line;

@@ -2,14 +2,17 @@
 
 use super::values::{self, is_word};
 use crate::{
-    AccountId, Asset, AssetId, BankRef, ClOrdId, Command, ConnectionId, Currency, Event, Frame, Hash, Header,
-    Nanos, OrderId, ParticipantId, Place, Qty, Seq, SeriesId, SessionId, Transfer,
+    AccountId, Asset, AssetId, BankRef, BustTrade, ClOrdId, Command, ConnectionId, Count, Currency, Event,
+    Frame, Hash, Header, Nanos, OrderId, ParticipantId, Place, Qty, Seq, SeriesId, SessionId, Transfer,
 };
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 /// Words that mean something where a name may stand, so nothing can be called so.
 const RESERVED: &[&str] = &["house", "venue", "as", "by", "both", "buys", "sells"];
+
+/// Trades that are remembered.
+const TRADES_MAX: usize = 1_024;
 
 /// How the references begin that a line without one is given.
 const FREE_BANK_REF: &str = "auto-";
@@ -78,6 +81,7 @@ pub struct Names {
     order_labels: BTreeMap<(AccountId, ClOrdId), OrderId>,
     labels: BTreeMap<Seq, String>,
     proposals: BTreeMap<String, (Seq, Hash)>,
+    trades: BTreeMap<(Seq, Count), BustTrade>,
     keys: BTreeMap<ParticipantId, Hash>,
     connections: BTreeMap<SessionId, ConnectionId>,
     home: Option<Currency>,
@@ -132,6 +136,7 @@ impl Names {
             Event::OrderReplaced(e) => self.order_is(e.order, e.cl_ord_id, e.account, e.series),
             Event::OrderCanceled(e) => self.order_gone(e.order, Qty::ZERO),
             Event::Traded(e) => {
+                self.traded(BustTrade::of(header, e));
                 self.order_gone(e.maker_order, e.maker_leaves);
                 self.order_gone(e.taker_order, e.taker_leaves);
             }
@@ -184,6 +189,13 @@ impl Names {
         {
             self.order_labels.remove(&(name.account, name.label));
         }
+    }
+    /// Remembers a trade, so that a line may name it; the oldest of too many is forgotten.
+    fn traded(&mut self, trade: BustTrade) {
+        if self.trades.len() >= TRADES_MAX {
+            self.trades.pop_first();
+        }
+        self.trades.insert((trade.trade, trade.index), trade);
     }
     pub(super) fn key_is(&mut self, participant: ParticipantId, fingerprint: Hash) {
         self.keys.insert(participant, fingerprint);
@@ -260,6 +272,15 @@ impl Names {
     pub fn proposal(&self, label: &str) -> Option<(Seq, Hash)> {
         self.proposals.get(label).copied()
     }
+    /// The trade that is this event of this command, as it would be undone, if it is remembered.
+    pub fn trade(&self, seq: Seq, index: Count) -> Option<&BustTrade> {
+        self.trades.get(&(seq, index))
+    }
+    /// The command of this label.
+    pub(super) fn labelled(&self, label: &str) -> Option<Seq> {
+        let (seq, _) = self.labels.iter().find(|(_, known)| *known == label)?;
+        Some(*seq)
+    }
     /// The participant who trades for an account: its platform, or else its owner.
     pub fn trader_of(&self, account: AccountId) -> Option<ParticipantId> {
         self.traders.get(&account).copied()
@@ -306,6 +327,7 @@ impl Names {
             Command::PostEscrow(_) | Command::CreditCash(_) => first_session(self.participant_id("bank")),
             Command::Approve(_) => first_session(self.participant_id("operator2")),
             Command::RollDay(_)
+            | Command::BustTrade(_)
             | Command::SetDynamicCollar(_)
             | Command::SetExposureLimits(_)
             | Command::SetConfig(_)

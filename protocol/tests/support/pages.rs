@@ -60,7 +60,7 @@ pub fn protocol() -> String {
     let families: [(&str, &str, &[Row]); 4] = [
         ("Commands", "", COMMANDS),
         ("Events", "", EVENTS),
-        ("Session messages and the order feed", "", SESSION_MESSAGES),
+        ("Session messages", "", SESSION_MESSAGES),
         ("Market data", MARKET_HEAD, MARKET_MESSAGES),
     ];
     for (title, head, rows) in families {

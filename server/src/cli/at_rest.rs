@@ -42,6 +42,11 @@ pub(super) struct AtRest {
 }
 
 impl Folder {
+    /// This folder; or else the one that the configuration names.
+    pub(super) fn of(data: Option<PathBuf>, config: Option<PathBuf>) -> Folder {
+        Folder { data, config }
+    }
+
     pub(super) fn open(&self, beside: Beside) -> Result<AtRest, Ended> {
         let folder = match &self.data {
             Some(folder) => folder.clone(),

@@ -80,6 +80,11 @@ impl Door {
         Ok(names)
     }
 
+    /// The configuration's file, if one was named.
+    pub(super) fn config_file(&self) -> Option<PathBuf> {
+        self.config.clone()
+    }
+
     /// The exchange's configuration.
     fn exchange(&self) -> Result<Config, Ended> {
         Ok(Config::of_file(self.config.as_deref())?)
@@ -126,6 +131,11 @@ fn failed(error: ClientError) -> Ended {
 }
 
 impl Session {
+    /// The client that keeps it up.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Says one command, prints everything that follows from it, and tells how it ended.
     pub(super) async fn say(&mut self, command: &Command<'_>, names: &mut Names) -> Result<Outcome, Ended> {
         let number = send(&self.client, command).await.map_err(failed)?;
@@ -219,5 +229,6 @@ async fn send(client: &Client, command: &Command<'_>) -> Result<ReqSeq, ClientEr
         Command::MassQuote(c) => client.send(*c).await,
         Command::ResetMmp(c) => client.send(*c).await,
         Command::QueryLimits(c) => client.send(*c).await,
+        Command::BustTrade(c) => client.send(*c).await,
     }
 }

@@ -96,6 +96,8 @@ fn concerns(event: &Event<'_>, order: OrderId) -> bool {
         Event::OrderAccepted(e) => e.order == order,
         Event::Traded(e) => e.maker_order == order || e.taker_order == order,
         Event::Executed(e) => e.order == order,
+        Event::ExecutionBusted(e) => e.order == order,
+        Event::TradeBusted(e) => e.maker_order == order || e.taker_order == order,
         Event::OrderCanceled(e) => e.order == order,
         Event::OrderReplaced(e) => e.order == order,
         Event::OrderRested(e) => e.order == order,

@@ -3,9 +3,11 @@
 mod admin;
 mod at_rest;
 mod book;
+mod bust;
 mod check;
 mod config;
 mod door;
+mod drop_copy;
 mod dump;
 mod errors;
 mod explain;
@@ -52,8 +54,12 @@ enum Task {
     Admin(admin::Admin),
     /// Places or cancels an order.
     Order(order::Order),
+    /// Proposes to undo a trade of the business day.
+    Bust(bust::Bust),
     /// Verifies the journals: checksums, chain, execution, events, sums.
     Verify(verify::Verify),
+    /// Prints all that a participant's sessions are told, from any event on, live.
+    DropCopy(drop_copy::DropCopy),
     /// Prints commands and events as text.
     Dump(dump::Dump),
     /// Tells an order's life.
@@ -138,10 +144,12 @@ pub fn main() -> ExitCode {
         Task::Size(task) => task.run(),
         Task::Top(task) => task.run(),
         Task::Book(task) => task.run(),
+        Task::Bust(task) => task.run(),
         Task::Keys(task) => task.run(),
         Task::Admin(task) => task.run(),
         Task::Order(task) => task.run(),
         Task::Verify(task) => task.run(),
+        Task::DropCopy(task) => task.run(),
         Task::Dump(task) => task.run(),
         Task::Explain(task) => task.run(),
         Task::ReplayOrders(task) => task.run(),

@@ -4,7 +4,8 @@ use super::{Ended, say};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::replay::{
-    Keyring, Market, Outcome, Pace, ReplayError, Row, Stage, Tape, open, play, read_rows, traders,
+    Keyring, Market, Outcome, Pace, ReplayError, Row, Stage, Tape, must_be_empty, open, play, read_rows,
+    traders,
 };
 use anyhow::anyhow;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -133,6 +134,7 @@ impl ReplayOrders {
             .client(speaker)
             .ok_or(ReplayError::Nobody("no participant that trades"))?;
         let (series, buyer, seller) = (SeriesId(series), AccountId(buyer), AccountId(seller));
+        must_be_empty(keyring, &client, series).await?;
         let stage = Stage {
             series,
             buyer,

@@ -1,4 +1,4 @@
-//! The machine that plays a tape: what to send next, given the book that the order feed tells; no socket, no clock.
+//! The machine that plays a tape: what to send next, given the book that its reports make; no socket, no clock.
 //!
 //! Every command it sends makes exactly one change of the book, so the changes come in the order of the commands, and
 //! when none is awaited the book reflects all that was said. Only an execution needs that: it asks whether LOBSTER's
@@ -6,11 +6,11 @@
 
 use super::tape::{Deed, Item, Told};
 use std::collections::{HashMap, VecDeque};
-use xq_client::{Book, BookChange};
+use xq_client::market::BookChange;
 use xq_lobster::Kind;
 use xq_protocol::{
-    AccountId, CancelOrder, ClOrdId, Execution, Nanos, OnDisconnect, OrderId, OrderType, PlaceOrder, Price,
-    Qty, Reserved, SeriesId, Side, TimeInForce,
+    AccountId, Book, CancelOrder, ClOrdId, Execution, Nanos, OnDisconnect, OrderId, OrderType, PlaceOrder,
+    Price, Qty, Reserved, SeriesId, Side, TimeInForce,
 };
 
 /// Where a tape is played, and for whom: the buyer's and the seller's owners differ.
@@ -129,7 +129,7 @@ enum Fall {
 /// An order of the tape that rests.
 #[derive(Clone, Copy, Debug)]
 struct Open {
-    /// None until the feed has told it.
+    /// None until it was accepted.
     order: Option<OrderId>,
     side: Side,
     /// What is open of it once all that was said has happened.
@@ -247,7 +247,7 @@ impl<'a> Drive<'a> {
         let is_next =
             head.is_some_and(|head| Some(head.order) == known && head.price == price && head.qty >= qty);
         self.tally.executions += 1;
-        self.tally.away_from_best += usize::from(book.best(side) != Some(price));
+        self.tally.away_from_best += usize::from(book.best(side).map(|best| best.price) != Some(price));
         if !is_next {
             self.tally.not_at_head += 1;
             return self.fall(line, told);
@@ -361,15 +361,16 @@ impl<'a> Drive<'a> {
 
     fn fell(&mut self, id: u64, fall: Fall, change: &BookChange) -> Option<()> {
         let (order, is_as_said, left) = match (fall, change) {
-            (Fall::Amend { leaves }, BookChange::Lowered(l)) => (l.order, l.leaves == leaves, leaves),
+            (Fall::Amend { leaves }, BookChange::Reduced(l)) => (l.order, l.leaves == leaves, leaves),
             (Fall::Amend { leaves }, BookChange::Deleted(d)) => (d.order, leaves.is_zero(), leaves),
             (Fall::Trade { qty, leaves }, BookChange::Executed(e)) => {
                 (e.order, (e.qty, e.leaves) == (qty, leaves), leaves)
             }
-            (Fall::Amend { .. }, BookChange::Added(_) | BookChange::Executed(_))
-            | (Fall::Trade { .. }, BookChange::Added(_) | BookChange::Lowered(_) | BookChange::Deleted(_)) => {
-                return None;
-            }
+            (Fall::Amend { .. }, BookChange::Added(_) | BookChange::Executed(_) | BookChange::Moved(_))
+            | (
+                Fall::Trade { .. },
+                BookChange::Added(_) | BookChange::Reduced(_) | BookChange::Deleted(_) | BookChange::Moved(_),
+            ) => return None,
         };
         let known = self.open.get(&id)?.order;
         if known != Some(order) || !is_as_said {
@@ -384,7 +385,7 @@ impl<'a> Drive<'a> {
 }
 
 fn row_of(book: &Book) -> Row {
-    let best = |side| book.levels(side, 1).first().map(|level| (level.price, level.qty));
+    let best = |side| book.best(side).map(|level| (level.price, level.qty));
     Row {
         ask: best(Side::Sell),
         bid: best(Side::Buy),

@@ -10,7 +10,7 @@ pub use desk::Keyring;
 pub use drive::{Drive, DriveError, Row, Stage, Step, Tally};
 pub use run::{Outcome, Pace, play};
 pub use tape::{Tape, TapeError, read_rows};
-pub use venue::{Market, open, traders};
+pub use venue::{Market, must_be_empty, open, traders};
 
 /// Why a replay cannot be done.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,15 @@
-//! The machine over a real session: commands go out as they come, the feed and the reports come in.
+//! The machine over a real session: commands go out as they come, the reports come in, and the book is made of them.
 
 use super::desk::reason;
 use super::{Drive, Market, ReplayError, Row, Stage, Step, Tally, Tape};
 use std::time::Duration;
 use tokio::time::Instant;
-use xq_client::{Client, Feed, Report, Reports, Sender};
-use xq_protocol::{AccountId, Event, MassCancel, ReqSeq, Reserved, SeriesId, Sides};
+use xq_client::market::BookChange;
+use xq_client::{Client, Report, Reports, Sender};
+use xq_protocol::{
+    AccountId, Book, Event, Liquidity, MassCancel, ReqSeq, Reserved, RestingAdded, RestingDeleted,
+    RestingExecuted, RestingReduced, SeriesId, Sides, TimeInForce,
+};
 
 /// Commands queued before the others' answers are looked at again.
 const BATCH: usize = 64;
@@ -49,15 +53,10 @@ pub async fn play(
         .await
         .map_err(lost)?
         .split();
-    let series = market.stage.series;
-    let feed = sender.feed(series).await.map_err(lost)?;
-    if !feed.book().is_empty() {
-        let orders = feed.book().len();
-        return Err(ReplayError::NotEmpty { series, orders });
-    }
     let started = Instant::now();
     let mut player = Player {
         drive: Drive::new(tape.items(), market.stage),
+        book: Book::default(),
         sender,
         held: None,
         first: None,
@@ -65,7 +64,7 @@ pub async fn play(
     };
     let clock = PlayClock::new(pace, started, tape);
     player
-        .run((feed, &mut reports), &clock, progress)
+        .run(&mut reports, &clock, progress)
         .await
         .map_err(|error| error.of(&who))?;
     let took = started.elapsed();
@@ -152,6 +151,8 @@ enum Ready {
 
 struct Player<'a> {
     drive: Drive<'a>,
+    /// The series' book: all its orders are this session's.
+    book: Book,
     sender: Sender,
     /// A command that found no room among the unanswered ones.
     held: Option<Step>,
@@ -164,7 +165,7 @@ struct Player<'a> {
 impl Player<'_> {
     async fn run(
         &mut self,
-        (mut feed, reports): (Feed, &mut Reports),
+        reports: &mut Reports,
         clock: &PlayClock,
         progress: &mut dyn FnMut(usize),
     ) -> Result<(), Fault> {
@@ -174,21 +175,16 @@ impl Player<'_> {
                 Ready::At(due) => due,
                 Ready::Now | Ready::AfterNews | Ready::Done => Instant::now(),
             };
-            // News first, and reports before the feed, since they say why it ended: what is known of the book is as fresh as can be when the next command is chosen.
+            // News first: what is known of the book is as fresh as can be when the next command is chosen.
             tokio::select! {
                 biased;
                 heard = reports.next_batch() => {
                     self.hear(heard?)?;
                     ready = if ready == Ready::AfterNews { Ready::Now } else { ready };
                 }
-                change = feed.next() => {
-                    let (_, change) = change?;
-                    self.drive.changed(&change, feed.book())?;
-                    ready = if ready == Ready::AfterNews { Ready::Now } else { ready };
-                }
                 () = tokio::time::sleep_until(wait), if matches!(ready, Ready::At(_)) => ready = Ready::Now,
                 () = std::future::ready(()), if ready == Ready::Now => {
-                    ready = self.send(feed.book(), clock)?;
+                    ready = self.send(clock)?;
                     progress(self.drive.tally().messages);
                 }
             }
@@ -197,7 +193,7 @@ impl Player<'_> {
     }
 
     /// Sends what can be sent.
-    fn send(&mut self, book: &xq_client::Book, clock: &PlayClock) -> Result<Ready, Fault> {
+    fn send(&mut self, clock: &PlayClock) -> Result<Ready, Fault> {
         let mut ready = Ready::Now;
         for _ in 0..BATCH {
             if let Some(due) = self
@@ -211,7 +207,7 @@ impl Player<'_> {
             }
             let step = match self.held.take() {
                 Some(step) => step,
-                None => self.drive.next(book)?,
+                None => self.drive.next(&self.book)?,
             };
             let queued = match &step {
                 Step::Place(order) => self.sender.queue(order)?,
@@ -234,15 +230,19 @@ impl Player<'_> {
         Ok(ready)
     }
 
-    fn hear(&self, reports: Vec<Report>) -> Result<(), Fault> {
+    fn hear(&mut self, reports: Vec<Report>) -> Result<(), Fault> {
         for report in reports {
             let number = report.req_seq();
             let why = match report {
-                // The feed ends with its connection, and with it what is known of the book.
+                // What happened meanwhile would be told again; but nobody knows when the tape was to go on.
                 Report::Down(error) => return Err(Fault::Lost(error)),
                 Report::Event { frame, .. } => match frame.event() {
                     Ok(Event::Rejected(rejected)) => rejected.to_string(),
-                    Ok(_) | Err(_) => continue,
+                    Ok(event) => {
+                        self.follow(&event)?;
+                        continue;
+                    }
+                    Err(_) => continue,
                 },
                 Report::Refused(refused) => reason(refused.code),
                 Report::Up(_) => continue,
@@ -251,6 +251,18 @@ impl Player<'_> {
             return Err(Fault::Other(ReplayError::LineRefused { line, why }));
         }
         Ok(())
+    }
+
+    /// Makes the change of the book that an event is, if it is one.
+    fn follow(&mut self, event: &Event<'_>) -> Result<(), Fault> {
+        let Some(change) = change_of(event, &self.book) else {
+            return Ok(());
+        };
+        if change.apply(&mut self.book).is_err() {
+            let change = format!("{change:?}");
+            return Err(super::DriveError::Stranger { change }.into());
+        }
+        Ok(self.drive.changed(&change, &self.book)?)
     }
 
     fn line_of(&self, number: ReqSeq) -> usize {
@@ -281,5 +293,37 @@ fn all_of(account: AccountId, series: SeriesId) -> MassCancel {
         series,
         sides: Sides::Both,
         reserved: Reserved::ZERO,
+    }
+}
+
+/// What an event changes in a book all of whose orders are this session's.
+fn change_of(event: &Event<'_>, book: &Book) -> Option<BookChange> {
+    match event {
+        // The tape's own orders come to rest whole; others are immediate or cancelled.
+        Event::OrderAccepted(e) if e.tif == TimeInForce::Gtc => Some(BookChange::Added(RestingAdded {
+            order: e.order,
+            price: e.limit,
+            qty: e.qty,
+            side: e.side,
+            reserved: Reserved::ZERO,
+        })),
+        Event::Executed(e) if e.liquidity == Liquidity::Maker => {
+            Some(BookChange::Executed(RestingExecuted {
+                order: e.order,
+                price: e.price,
+                qty: e.qty,
+                leaves: e.leaves,
+            }))
+        }
+        Event::OrderReduced(e) => Some(BookChange::Reduced(RestingReduced {
+            order: e.order,
+            leaves: e.leaves,
+            reserved: Reserved::ZERO,
+        })),
+        Event::OrderCanceled(e) if book.order(e.order).is_some() => {
+            Some(BookChange::Deleted(RestingDeleted { order: e.order }))
+        }
+        // Nothing else changes a book.
+        _ => None,
     }
 }

@@ -4,8 +4,10 @@ use super::desk::Desk;
 use super::{Keyring, ReplayError, Stage, Tape};
 use crate::clock::wall_now;
 use crate::config::Participant;
+use xq_client::ClientError;
+use xq_client::market::{MarketConfig, MarketData, Update};
 use xq_protocol::{
-    AccountId, Amount, BankRef, CreditCash, Currency, Date, DraftSeries, Hash, IssueUnits, Nanos,
+    AccountId, Amount, BankRef, Book, CreditCash, Currency, Date, DraftSeries, Hash, IssueUnits, Nanos,
     OpenAccount, ParticipantId, Phase, PostEscrow, Price, Qty, RegisterSeries, RejectReason, Reserved, Role,
     ScheduleId, SeriesId, SetPhase, Symbol, text::instant,
 };
@@ -37,6 +39,44 @@ pub fn traders<'a>(keyring: &'a Keyring<'_>) -> Result<(&'a Participant, &'a Par
     match (speaker, trading.next()) {
         (Some(speaker), Some(other)) => Ok((speaker, other)),
         (None, _) | (_, None) => Err(nobody),
+    }
+}
+
+/// Sees that nothing rests in a series.
+///
+/// # Errors
+/// Something does; or there is no market data to see it by.
+pub async fn must_be_empty(
+    keyring: &Keyring<'_>,
+    client: &xq_client::Config,
+    series: SeriesId,
+) -> Result<(), ReplayError> {
+    let nobody = "no `market_data.listen`, by which one could see that the series' book is empty";
+    let addr = keyring.config.market_data().ok_or(ReplayError::Nobody(nobody))?;
+    let config = MarketConfig {
+        addr,
+        server_name: client.server_name.clone(),
+        ca: client.ca.clone(),
+        cert: client.cert.clone(),
+        key: client.key.clone(),
+        mtu: None,
+    };
+    let lost = |error| ReplayError::Client {
+        who: format!("market data at {addr}"),
+        error,
+    };
+    let mut market = MarketData::connect(&config).await.map_err(lost)?;
+    market.subscribe(series);
+    while market.book(series).is_none() {
+        if let Update::Refused { reason, .. } = market.next().await.map_err(lost)? {
+            return Err(lost(ClientError::MarketRefused(reason)));
+        }
+    }
+    let orders = market.book(series).map_or(0, Book::len);
+    market.close().await;
+    match orders {
+        0 => Ok(()),
+        orders => Err(ReplayError::NotEmpty { series, orders }),
     }
 }
 

@@ -231,8 +231,8 @@ fn is_outcome(events: &[EventFrame]) -> Outcome {
     }
 }
 
-/// How an event is told to a session, none to two messages: the rule that the gateway follows, said again.
-fn messages(event: &EventFrame, session: SessionId) -> anyhow::Result<[Option<EventFrame>; 2]> {
+/// How an event is told to a session, none to three messages: the rule that the gateway follows, said again.
+fn messages(event: &EventFrame, session: SessionId) -> anyhow::Result<[Option<EventFrame>; 3]> {
     let (header, view) = (event.header(), event.event()?);
     let audience = view.audience(header);
     let (spoke, concerned) = (header.session == session, audience.other == session);
@@ -243,17 +243,29 @@ fn messages(event: &EventFrame, session: SessionId) -> anyhow::Result<[Option<Ev
     };
     let side = |traded: &Traded, liquidity| EventFrame::new(told, &traded.executed(liquidity));
     Ok(match view {
-        Event::SessionEstablished(_) | Event::SessionEnded(_) | Event::RequestRepeated(_) => [None, None],
-        Event::Rejected(rejected) if drives_session(rejected) => [None, None],
+        Event::SessionEstablished(_) | Event::SessionEnded(_) | Event::RequestRepeated(_) => [None; 3],
+        Event::Rejected(rejected) if drives_session(rejected) => [None; 3],
         Event::Traded(traded) => [
             spoke.then(|| side(traded, Liquidity::Taker)),
             concerned.then(|| side(traded, Liquidity::Maker)),
+            None,
         ],
+        Event::TradeBusted(busted) => {
+            let side = |liquidity| EventFrame::new(told, &busted.execution(liquidity));
+            let made = audience.third == session;
+            let mut copy = *event;
+            *copy.header_mut() = told;
+            [
+                spoke.then_some(copy),
+                concerned.then(|| side(Liquidity::Taker)),
+                made.then(|| side(Liquidity::Maker)),
+            ]
+        }
         // Any other is told as it is; a new one that is not stands above.
         _ => {
             let mut copy = *event;
             *copy.header_mut() = told;
-            [(spoke || concerned).then_some(copy), None]
+            [(spoke || concerned).then_some(copy), None, None]
         }
     })
 }

@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let binary = exchange::build()?;
     exchange::is_free(&shell::root(), address)?;
     let trial = Trial::prepare(&binary, &shell::root(), address, &venue::GUESTS)?;
-    let page = open_page(&trial)?;
+    let doors = open_doors(&trial)?;
     let before = venue::found(&trial.journals());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -72,14 +72,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     println!("The exchange at {} {began} in ./data.\n", trial.address());
     print!("{}", lines(&binary, running.pid()));
-    match page {
-        Some(page) => println!(
-            "  {0} top --config xq.toml         # what it counts, live; also http://{page}/metrics and /readyz\n  \
-             {0} book COFFEE --config xq.toml # a series' ladder, trades and day, live\n",
-            typed(&binary)
-        ),
-        None => println!(),
+    let xq = typed(&binary);
+    if let Some(page) = doors.page {
+        println!(
+            "  {xq} top --config xq.toml         # what it counts, live; also http://{page}/metrics and /readyz"
+        );
     }
+    println!("  {xq} book COFFEE --config xq.toml # a series' ladder, trades and day, live\n");
     let replay = args
         .orders
         .as_deref()
@@ -89,6 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         trial,
         running,
         replay,
+        market: doors.market,
     };
     let ended = runtime.block_on(stage.play(args.seconds.map(Duration::from_secs), &mut asked));
     drop(runtime);
@@ -96,6 +96,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         trial,
         running,
         replay,
+        market: _,
     } = stage;
     let replayed = replay.map(Replay::end).transpose();
     running.terminate()?;
@@ -105,16 +106,27 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     ended
 }
 
-/// Has the exchange open its operations page at the TCP port of its door's number, if nobody else has that.
-fn open_page(trial: &Trial) -> anyhow::Result<Option<SocketAddr>> {
+/// Where else the exchange answers.
+#[derive(Clone, Copy)]
+struct Doors {
+    /// Its operations page.
+    page: Option<SocketAddr>,
+    /// Its market data.
+    market: SocketAddr,
+}
+
+/// Has the exchange open market data, and its operations page at the TCP port of its door's number, if nobody else has
+/// that.
+fn open_doors(trial: &Trial) -> anyhow::Result<Doors> {
     let page = trial.address();
-    if TcpListener::bind(page).is_err() {
-        return Ok(None);
-    }
+    let page = TcpListener::bind(page).is_ok().then_some(page);
     let market = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr())?;
-    let text = format!("[metrics]\nlisten = \"{page}\"\n[market_data]\nlisten = \"{market}\"\n");
+    let mut text = format!("[market_data]\nlisten = \"{market}\"\n");
+    if let Some(page) = page {
+        text += &format!("[metrics]\nlisten = \"{page}\"\n");
+    }
     trial.configure(&venue::GUESTS, &text)?;
-    Ok(Some(page))
+    Ok(Doors { page, market })
 }
 
 /// Whether the exchange goes on.
@@ -131,6 +143,7 @@ struct Stage {
     trial: Trial,
     running: Running,
     replay: Option<Replay>,
+    market: SocketAddr,
 }
 
 impl Stage {
@@ -143,7 +156,7 @@ impl Stage {
                 venue::COFFEE
             }
         };
-        let viewing = view::View::open(&self.trial, series, Arc::clone(&counts));
+        let viewing = view::View::open(&self.trial, self.market, series, Arc::clone(&counts));
         let mut view = tokio::spawn(viewing.run());
         // Without a length it ends when it is told to: in a hundred years, else.
         let until = Instant::now() + length.unwrap_or(Duration::from_secs(100 * 365 * 86_400));

@@ -6,13 +6,15 @@ use crate::exchange::Trial;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use xq_client::{Book, BookChange, Client, ClientError, Feed, Level, Reports};
+use xq_client::ClientError;
+use xq_client::market::{BookChange, LevelsTold, MarketConfig, MarketData, Origin, Update};
 use xq_protocol::text::instant;
-use xq_protocol::{Header, Nanos, Price, Qty, Seq, SeriesId, Side};
+use xq_protocol::{Book, Level, Price, Seq, SeriesId, Side, TradeTold};
 
 /// How often a terminal is refreshed.
 pub const REFRESH_EVERY: Duration = Duration::from_millis(250);
@@ -35,15 +37,6 @@ pub fn room_after_notice() -> String {
     "\n".repeat(lines)
 }
 
-/// A trade as it is shown.
-#[derive(Clone, Copy)]
-struct Trade {
-    at: Nanos,
-    price: Price,
-    qty: Qty,
-    maker_side: Side,
-}
-
 /// What was counted since the last picture.
 #[derive(Default)]
 struct Window {
@@ -64,29 +57,41 @@ struct Rates {
 
 /// The view.
 pub struct View {
-    config: xq_client::Config,
+    config: MarketConfig,
     series: SeriesId,
     counts: Arc<Counts>,
     is_terminal: bool,
     started: Instant,
     drawn: Option<Instant>,
+    /// The last command that changed the book, and the last when it was drawn.
+    seq: Seq,
     drawn_seq: Seq,
     window: Window,
     rates: Rates,
-    trades: VecDeque<Trade>,
+    trades: VecDeque<TradeTold>,
     trades_all: u64,
 }
 
 impl View {
-    /// Of a series, on a session of its own.
-    pub fn open(trial: &Trial, series: SeriesId, counts: Arc<Counts>) -> View {
+    /// Of a series, as the market data at an address tells it.
+    pub fn open(trial: &Trial, market: SocketAddr, series: SeriesId, counts: Arc<Counts>) -> View {
+        let client = trial.client(&WATCHER, 1);
+        let config = MarketConfig {
+            addr: market,
+            server_name: client.server_name,
+            ca: client.ca,
+            cert: client.cert,
+            key: client.key,
+            mtu: client.mtu,
+        };
         View {
-            config: trial.client(&WATCHER, 1),
+            config,
             series,
             counts,
             is_terminal: std::io::stdout().is_terminal(),
             started: Instant::now(),
             drawn: None,
+            seq: Seq::ZERO,
             drawn_seq: Seq::ZERO,
             window: Window::default(),
             rates: Rates::default(),
@@ -95,76 +100,70 @@ impl View {
         }
     }
 
-    /// Shows until the session will not be served any more; a lost connection is sought again.
+    /// Shows until it is ended; a lost connection is sought again.
     pub async fn run(mut self) -> anyhow::Result<()> {
-        let (sender, mut reports) = loop {
-            match Client::connect(self.config.clone()).await {
-                Ok(client) => break client.split(),
-                Err(error) if error.is_passing() => tokio::time::sleep(REFRESH_EVERY).await,
-                Err(error) => return Err(error.into()),
-            }
-        };
         loop {
-            match sender.feed(self.series).await {
-                Ok(feed) => match self.follow(feed, &mut reports).await {
-                    ClientError::Closed => return Err(ClientError::Closed.into()),
-                    // The feed ended with its connection, which the session seeks again.
-                    _ => continue,
-                },
-                Err(error) if error.is_passing() => {
-                    let heard = tokio::time::timeout(REFRESH_EVERY, reports.next_batch()).await;
-                    if let Ok(Err(closed)) = heard {
-                        return Err(closed.into());
-                    }
-                }
-                Err(error) => return Err(error.into()),
+            let lost = match MarketData::connect(&self.config).await {
+                Ok(market) => self.follow(market).await,
+                Err(error) => error,
+            };
+            if !lost.is_passing() {
+                return Err(lost.into());
             }
+            tokio::time::sleep(REFRESH_EVERY).await;
         }
     }
 
-    async fn follow(&mut self, mut feed: Feed, reports: &mut Reports) -> ClientError {
-        let mut refresh = interval(if self.is_terminal {
+    async fn follow(&mut self, mut market: MarketData) -> ClientError {
+        let every = if self.is_terminal {
             REFRESH_EVERY
         } else {
             LINE_EVERY
-        });
+        };
+        let mut refresh = interval(every);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.drawn_seq = feed.book().seq();
+        market.subscribe(self.series);
+        market.follow_levels(self.series);
         loop {
             tokio::select! {
-                change = feed.next() => match change {
-                    Ok((header, change)) => self.take_in(&header, &change),
+                update = market.next() => match update {
+                    Ok(update) => self.take_in(&update),
                     Err(error) => return error,
                 },
-                heard = reports.next_batch() => if let Err(error) = heard {
-                    return error;
+                _ = refresh.tick() => if let Some(book) = market.book(self.series) {
+                    self.show(book);
                 },
-                _ = refresh.tick() => self.show(feed.book()),
             }
         }
     }
 
-    fn take_in(&mut self, header: &Header, change: &BookChange) {
+    fn take_in(&mut self, update: &Update) {
+        match update {
+            Update::Changed { origin, change, .. } => self.changed(origin, change),
+            Update::Levels(_, LevelsTold::Trade(trade)) => {
+                self.trades.truncate(TRADES - 1);
+                self.trades.push_front(*trade);
+            }
+            // What else there is, `xq book` shows.
+            _ => {}
+        }
+    }
+
+    fn changed(&mut self, origin: &Origin, change: &BookChange) {
         match change {
             BookChange::Added(_) => self.window.orders += 1,
-            BookChange::Executed(executed) => {
+            BookChange::Executed(_) => {
                 self.window.trades += 1;
                 self.trades_all += 1;
-                self.trades.truncate(TRADES - 1);
-                self.trades.push_front(Trade {
-                    at: header.time,
-                    price: executed.price,
-                    qty: executed.qty,
-                    maker_side: executed.side,
-                });
             }
-            BookChange::Lowered(_) | BookChange::Deleted(_) => {}
+            BookChange::Reduced(_) | BookChange::Deleted(_) | BookChange::Moved(_) => {}
         }
+        self.seq = origin.seq;
         // The gateway stamps a command when it comes; what is told is durable.
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos());
-        let delay_ns = u64::try_from(now).unwrap_or(0).saturating_sub(header.time.0);
+        let delay_ns = u64::try_from(now).unwrap_or(0).saturating_sub(origin.time.0);
         self.window.delays_us.push(delay_ns / 1_000);
     }
 
@@ -172,9 +171,8 @@ impl View {
         let now = Instant::now();
         let since = self.drawn.map_or(0.0, |drawn| (now - drawn).as_secs_f64());
         if since > 0.0 {
-            self.rates = self
-                .window
-                .rates(book.seq().0.saturating_sub(self.drawn_seq.0), since);
+            let commands = self.seq.0.saturating_sub(self.drawn_seq.0);
+            self.rates = self.window.rates(commands, since);
             self.window = Window::default();
         }
         let text = if self.is_terminal {
@@ -186,11 +184,11 @@ impl View {
         // Nobody is there to be told when the terminal is gone.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         self.drawn = Some(now);
-        self.drawn_seq = book.seq();
+        self.drawn_seq = self.seq;
     }
 
     /// Rates, as both forms tell them.
-    fn figures(&self, book: &Book) -> String {
+    fn figures(&self) -> String {
         let Rates {
             commands,
             orders,
@@ -200,7 +198,7 @@ impl View {
         } = self.rates;
         format!(
             "Seq {} of the book  {commands:.0} commands/s  {orders:.0} orders/s at rest  {trades:.0} trades/s  durable and told after {} p50, {} p99",
-            book.seq(),
+            self.seq,
             millis(told_us_p50),
             millis(told_us_p99),
         )
@@ -208,13 +206,12 @@ impl View {
 
     fn line(&self, book: &Book) -> String {
         let best = |side| {
-            book.levels(side, 1)
-                .first()
+            book.best(side)
                 .map_or("-".to_owned(), |l| format!("{} × {}", price(l.price), l.qty))
         };
         format!(
             "{}  bid {}  ask {}\n",
-            self.figures(book),
+            self.figures(),
             best(Side::Buy),
             best(Side::Sell)
         )
@@ -226,7 +223,7 @@ impl View {
             self.counts.sent.load(Ordering::Relaxed),
             self.counts.refused.load(Ordering::Relaxed),
         );
-        let _ = writeln!(text, "{}", clip(&self.figures(book)));
+        let _ = writeln!(text, "{}", clip(&self.figures()));
         let _ = writeln!(
             text,
             "{:.0} s  {} orders in the book  {} trades  {sent} requests sent, {refused} refused\n",
@@ -239,7 +236,8 @@ impl View {
             "  \x1b[2m{:>7} {:>9} {:>10}   {:<10} {:<9} {:<7}\x1b[0m",
             "orders", "coupons", "bid", "ask", "coupons", "orders"
         );
-        let (bids, asks) = (book.levels(Side::Buy, LEVELS), book.levels(Side::Sell, LEVELS));
+        let levels = |side| book.levels(side).take(LEVELS).collect::<Vec<_>>();
+        let (bids, asks) = (levels(Side::Buy), levels(Side::Sell));
         for at in 0..LEVELS {
             let _ = writeln!(text, "  {}   {}", bid(bids.get(at)), ask(asks.get(at)));
         }
@@ -303,13 +301,12 @@ fn ask(level: Option<&Level>) -> String {
     }
 }
 
-fn shown_trade(trade: &Trade) -> String {
-    // The taker came from the other side.
-    let (colour, arrow) = match trade.maker_side {
-        Side::Sell => ("\x1b[32m", "▲ bought"),
-        Side::Buy => ("\x1b[31m", "▼ sold"),
+fn shown_trade(trade: &TradeTold) -> String {
+    let (colour, arrow) = match trade.taker_side {
+        Side::Buy => ("\x1b[32m", "▲ bought"),
+        Side::Sell => ("\x1b[31m", "▼ sold"),
     };
-    let at = instant(trade.at).to_string();
+    let at = instant(trade.time).to_string();
     let clock = at.get(11..23).unwrap_or_default();
     format!(
         "  {clock}  {colour}{:>8}\x1b[0m × {:<6} {arrow}",

@@ -2,7 +2,7 @@
 
 use super::*;
 use xq_engine::oracle::{LimitOrder, Oracle};
-use xq_protocol::{OrderAdded, OrderDeleted, OrderExecuted, OrderLowered, Seq, SessionMessage};
+use xq_protocol::{RestingAdded, RestingDeleted, RestingExecuted, RestingReduced};
 
 const STAGE: Stage = Stage {
     series: SeriesId(3),
@@ -35,14 +35,13 @@ impl Floor {
             })
             .expect("it is new");
         self.ids.insert(order.cl_ord_id, id);
-        let (series, reserved) = (order.series, Reserved::ZERO);
+        let reserved = Reserved::ZERO;
         if order.tif == TimeInForce::Gtc {
             assert!(trades.is_empty(), "what LOBSTER says rests does not trade");
             let (order, price) = (OrderId(id), order.limit);
-            let added = OrderAdded {
+            let added = RestingAdded {
                 order,
                 price,
-                series,
                 qty: Qty(qty),
                 side,
                 reserved,
@@ -51,17 +50,13 @@ impl Floor {
         }
         let executed = |trade: &xq_engine::oracle::Trade| {
             let left = self.oracle.find(trade.maker);
-            let (leaves, side) = (Qty(left.map_or(0, |resting| resting.qty)), side.opposite());
+            let leaves = Qty(left.map_or(0, |resting| resting.qty));
             let (order, qty, price) = (OrderId(trade.maker), Qty(trade.qty), order.limit);
-            let reserved = Reserved::ZERO;
-            BookChange::Executed(OrderExecuted {
+            BookChange::Executed(RestingExecuted {
                 order,
                 price,
-                series,
                 qty,
                 leaves,
-                side,
-                reserved,
             })
         };
         trades.iter().map(executed).collect()
@@ -69,32 +64,22 @@ impl Floor {
 
     fn cancel(&mut self, cancel: &CancelOrder) -> Vec<BookChange> {
         let id = self.ids[&cancel.cl_ord_id];
-        let (order, series, reserved) = (OrderId(id), STAGE.series, Reserved::ZERO);
+        let order = OrderId(id);
         if cancel.reduce_qty.is_zero() {
             self.oracle.cancel(id).expect("it rests");
-            return vec![BookChange::Deleted(OrderDeleted {
-                order,
-                series,
-                reserved,
-            })];
+            return vec![BookChange::Deleted(RestingDeleted { order })];
         }
         self.oracle.reduce(id, cancel.reduce_qty.0).expect("it rests");
         let leaves = Qty(self.oracle.find(id).expect("some of it is left").qty);
-        vec![BookChange::Lowered(OrderLowered {
+        vec![BookChange::Reduced(RestingReduced {
             order,
-            series,
             leaves,
+            reserved: Reserved::ZERO,
         })]
     }
 
     fn follow(&mut self, change: &BookChange) {
-        let message = match change {
-            BookChange::Added(added) => SessionMessage::OrderAdded(added),
-            BookChange::Executed(executed) => SessionMessage::OrderExecuted(executed),
-            BookChange::Lowered(lowered) => SessionMessage::OrderLowered(lowered),
-            BookChange::Deleted(deleted) => SessionMessage::OrderDeleted(deleted),
-        };
-        self.book.follow(Seq(1), &message);
+        change.apply(&mut self.book).expect("it follows from the book");
     }
 
     /// Plays a tape to its end, with as many commands under way as the machine gives.
@@ -212,12 +197,7 @@ fn a_stranger_in_the_series_is_noticed_and_an_unknown_order_is_named() {
         drive.next(&book).err(),
         Some(DriveError::NotOpen { line: 1, id: 51 })
     );
-    let (order, series, reserved) = (OrderId(9), STAGE.series, Reserved::ZERO);
-    let change = BookChange::Deleted(OrderDeleted {
-        order,
-        series,
-        reserved,
-    });
+    let change = BookChange::Deleted(RestingDeleted { order: OrderId(9) });
     assert!(matches!(
         drive.changed(&change, &book),
         Err(DriveError::Stranger { .. })
