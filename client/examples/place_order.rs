@@ -55,6 +55,7 @@ async fn main() -> anyhow::Result<()> {
                 let reason = RejectReason::from_code(refused.code);
                 bail!("refused: {}", reason.map_or("unknown code", RejectReason::text));
             }
+            Report::Missed { from, until } => println!("{from} to {until} are archived"),
             Report::Up(_) | Report::Refused(_) => {}
             Report::Down(error) => eprintln!("connection lost: {error}"),
         }

@@ -43,12 +43,22 @@ pub enum Report {
     Up(EstablishAck),
     /// An event that concerns the session.
     Event {
-        /// Its number in the session, without gaps; 0 when it is told again as the answer to a repeated request.
+        /// Its number in the session, without gaps but for [`Report::Missed`]; 0 when it is told again as the answer to a
+        /// repeated request.
         out_seq: ReqSeq,
         /// The event.
         frame: EventFrame,
     },
-    /// A request was refused at the door: send it again under a new number, if it is still wanted.
+    /// Events that the exchange tells no more: they are archived. What became of the session's orders meanwhile is to be
+    /// asked for elsewhere.
+    Missed {
+        /// The number of the first.
+        from: ReqSeq,
+        /// The number of the one after the last.
+        until: ReqSeq,
+    },
+    /// A request was refused at the door: send it again under a new number, if it is still wanted. Not so after R109: it
+    /// was executed or refused once before, and its outcome is told no more.
     Refused(DoorRejected),
     /// The connection is lost. It is sought again as long as [`ClientError::is_passing`]; else this is the last report.
     Down(ClientError),
@@ -324,6 +334,7 @@ impl Reports {
             Report::Event { out_seq, .. } if !out_seq.is_zero() => {
                 self.resume.next_out_seq = ReqSeq(out_seq.0 + 1)
             }
+            Report::Missed { until, .. } => self.resume.next_out_seq = *until,
             Report::Up(ack) => self.resume.journal_id = ack.journal_id,
             Report::Event { .. } | Report::Refused(_) | Report::Down(_) => {}
         }
@@ -349,7 +360,7 @@ impl Report {
     pub fn event(&self) -> Option<Event<'_>> {
         match self {
             Report::Event { frame, .. } => frame.event().ok(),
-            Report::Up(_) | Report::Refused(_) | Report::Down(_) => None,
+            Report::Up(_) | Report::Missed { .. } | Report::Refused(_) | Report::Down(_) => None,
         }
     }
     /// The request that it answers, if it answers one.
@@ -357,7 +368,7 @@ impl Report {
         match self {
             Report::Event { frame, .. } => frame.header().req_seq,
             Report::Refused(rejected) => rejected.req_seq,
-            Report::Up(_) | Report::Down(_) => ReqSeq::ZERO,
+            Report::Up(_) | Report::Missed { .. } | Report::Down(_) => ReqSeq::ZERO,
         }
     }
 }

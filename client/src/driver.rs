@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use xq_protocol::{
     CommandFrame, Count, Event, EventFrame, Frame, Header, JournalId, Nanos, RejectCode, ReqSeq, Reserved,
-    RetransmitRequest, Sequence, SessionId, SessionMessage, Terminate, TerminateReason,
+    Retransmission, RetransmitRequest, Sequence, SessionId, SessionMessage, Terminate, TerminateReason,
 };
 
 /// What the client's handles and its task share.
@@ -314,12 +314,15 @@ impl Reader<'_> {
             let mut recv = ask(connection, &request).await?;
             let mut inbound = Inbound::new(32 << 10);
             let head = inbound.wait(&mut recv).await?;
-            let mut left = match head.session_message() {
-                Ok(SessionMessage::Retransmission(r)) if r.from == self.next_out && !r.count.is_zero() => {
-                    r.count.0
-                }
-                other => return Err(unexpected(&head, other)),
+            let announced = match head.session_message() {
+                Ok(SessionMessage::Retransmission(announced)) => self.begins(announced, next),
+                Ok(_) | Err(_) => None,
             };
+            let Some(mut left) = announced else {
+                return Err(unexpected(&head, head.session_message()));
+            };
+            // What is missed is reported even when nothing is told again.
+            self.deliver().await?;
             while left > 0 {
                 left = self.told_again(&mut inbound, left)?;
                 self.deliver().await?;
@@ -329,6 +332,22 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How many messages a retransmission announces before number `next`; none when it is not what was asked for. It may
+    /// begin later, where what comes before is archived: then that is reported.
+    fn begins(&mut self, announced: &Retransmission, next: ReqSeq) -> Option<u32> {
+        let (from, expected) = (announced.from, self.next_out);
+        let is_later = from > expected && from <= next;
+        if is_later {
+            self.heard.push(Report::Missed {
+                from: expected,
+                until: from,
+            });
+            self.next_out = from;
+        }
+        let goes_on = is_later || from == expected && !announced.count.is_zero();
+        goes_on.then_some(announced.count.0)
     }
 
     /// Takes what is there of a retransmission that has `left` messages to come; returns how many it has then.
@@ -368,18 +387,51 @@ mod tests {
         Inbound::holding(frames.flat_map(|frame| frame.bytes().to_vec()).collect())
     }
 
-    #[test]
-    fn a_retransmission_tells_no_more_than_it_announced() {
-        let shared = Shared::new(Outbox::new(ReqSeq(1)));
-        let (batches, _receiver) = mpsc::channel(1);
-        let mut reader = Reader {
-            shared: &shared,
-            batches: &batches,
+    fn reader<'a>(shared: &'a Shared, batches: &'a Batches) -> Reader<'a> {
+        Reader {
+            shared,
+            batches,
             heard: Vec::new(),
             session: SessionId(16),
             next_out: ReqSeq(1),
             retransmit_max: Count(10),
+        }
+    }
+
+    #[test]
+    fn a_retransmission_may_begin_later_which_is_reported_but_nowhere_else() {
+        let shared = Shared::new(Outbox::new(ReqSeq(1)));
+        let (batches, _receiver) = mpsc::channel(1);
+        let mut reader = reader(&shared, &batches);
+        reader.next_out = ReqSeq(5);
+        let mut begins = |from, count| {
+            let announced = Retransmission {
+                from: ReqSeq(from),
+                count: Count(count),
+                reserved: Reserved::ZERO,
+            };
+            let left = reader.begins(&announced, ReqSeq(20));
+            (left, reader.next_out.0, reader.heard.len())
         };
+        assert_eq!(begins(5, 3), (Some(3), 5, 0));
+        assert_eq!(begins(5, 0), (None, 5, 0), "it would be asked for for ever");
+        assert_eq!((begins(4, 3), begins(21, 3)), ((None, 5, 0), (None, 5, 0)));
+        assert_eq!(begins(9, 2), (Some(2), 9, 1));
+        assert_eq!(begins(20, 0), (Some(0), 20, 2), "all of it is archived");
+        assert!(matches!(
+            reader.heard[0],
+            Report::Missed {
+                from: ReqSeq(5),
+                until: ReqSeq(9)
+            }
+        ));
+    }
+
+    #[test]
+    fn a_retransmission_tells_no_more_than_it_announced() {
+        let shared = Shared::new(Outbox::new(ReqSeq(1)));
+        let (batches, _receiver) = mpsc::channel(1);
+        let mut reader = reader(&shared, &batches);
         let mut told = |count, left| reader.told_again(&mut events(count), left).ok();
         assert_eq!((told(3, 3), told(3, 4)), (Some(0), Some(1)));
         assert_eq!((told(1, 0), told(4, 3)), (None, None));

@@ -3,11 +3,12 @@
 use crate::exchange::{Exchange, Venue};
 use crate::ledger::Balance;
 use crate::levels::Ladder;
-use crate::order::{Marks, Slot};
+use crate::order::{Marks, Slot, index};
 use crate::series::Series;
 use std::collections::BTreeMap;
+use std::fmt;
 use xq_protocol::{
-    AccountId, Amount, AssetId, Bucket, ClOrdId, OrderId, Phase, Place, Price, Qty, SeriesId, Side,
+    AccountId, Amount, AssetId, Bucket, ClOrdId, OrderId, Phase, Place, Price, Qty, Seq, SeriesId, Side,
 };
 
 /// An order that rests, as its book has it.
@@ -29,7 +30,33 @@ pub struct RestingOrder {
     pub display: Qty,
 }
 
+/// How a series is covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cover {
+    /// The series.
+    pub series: SeriesId,
+    /// Coupons that are outstanding.
+    pub outstanding: Amount,
+    /// What a merchant is paid for one.
+    pub redeem_value: Price,
+    /// Money in its escrow.
+    pub escrow: i128,
+}
+
 impl Exchange {
+    /// How every series is covered, by its number.
+    pub fn covers(&self) -> Vec<Cover> {
+        let cover = |venue: &Venue, (id, series): (SeriesId, &Series)| Cover {
+            series: id,
+            outstanding: series.outstanding,
+            redeem_value: series.redeem_value,
+            escrow: venue.floor.ledger.system(series.escrow),
+        };
+        self.venue().map_or_else(Vec::new, |venue| {
+            venue.series.iter().map(|one| cover(venue, one)).collect()
+        })
+    }
+
     /// Every balance that is not zero: the trial balance.
     pub fn balances(&self) -> Vec<Balance> {
         self.venue()
@@ -72,6 +99,11 @@ impl Exchange {
             .collect()
     }
 
+    /// The last command applied; zero before Genesis and right after it.
+    pub fn last_seq(&self) -> Seq {
+        self.venue().map_or(Seq::ZERO, |venue| venue.floor.seq)
+    }
+
     /// Prices of a side with the quantity shown at each, best first, at most `max`.
     pub fn depth(&self, series: SeriesId, side: Side, max: usize) -> Vec<(Price, Amount)> {
         let mut levels: Vec<(Price, Amount)> = Vec::new();
@@ -97,10 +129,43 @@ impl Exchange {
     /// When a law is broken: assets do not sum to zero, a hold is not what open orders need, a book is crossed, escrow
     /// does not cover what is outstanding, an index has lost an order.
     pub fn check(&self) {
-        let Some(venue) = self.venue() else { return };
-        venue.check_assets();
-        venue.check_orders();
+        if let Some(broken) = self.audit().err() {
+            panic!("{broken}");
+        }
     }
+
+    /// The same; the first breach is told.
+    ///
+    /// # Errors
+    /// [`BrokenLaw`].
+    pub fn audit(&self) -> Result<(), BrokenLaw> {
+        self.venue().map_or(Ok(()), Venue::audit)
+    }
+}
+
+/// A law that the state breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokenLaw(String);
+
+impl fmt::Display for BrokenLaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Requires that a law holds; what is broken is only put into words when it does not.
+fn require(holds: bool, law: impl FnOnce() -> String) -> Result<(), BrokenLaw> {
+    match holds {
+        true => Ok(()),
+        false => Err(BrokenLaw(law())),
+    }
+}
+
+/// What orders need, by the row that holds it, and what is open, by account: found order by order.
+struct Found {
+    held: Vec<u64>,
+    open: Vec<(u32, u64)>,
+    orders: u32,
 }
 
 impl Venue {
@@ -108,7 +173,7 @@ impl Venue {
         self.walk(series.ladder(side))
     }
 
-    fn walk<'a>(&'a self, ladder: &'a Ladder) -> impl Iterator<Item = Slot> + 'a {
+    pub(crate) fn walk<'a>(&'a self, ladder: &'a Ladder) -> impl Iterator<Item = Slot> + 'a {
         let levels = &self.floor.levels;
         std::iter::successors(levels.front(ladder), |slot| {
             levels.after(ladder, &self.floor.orders, *slot)
@@ -128,115 +193,129 @@ impl Venue {
         }
     }
 
-    fn check_assets(&self) {
-        let mut sums: BTreeMap<AssetId, i128> = BTreeMap::new();
-        let mut units: BTreeMap<AssetId, i128> = BTreeMap::new();
-        for balance in self.floor.ledger.balances() {
-            *sums.entry(balance.asset).or_default() += balance.amount;
-            if matches!(balance.place, Place::Account(..)) {
-                *units.entry(balance.asset).or_default() += balance.amount;
-            }
-        }
-        assert!(
-            sums.values().all(|sum| *sum == 0),
-            "every asset sums to zero: {sums:?}"
-        );
-        for (id, series) in self.series.iter() {
-            let outstanding = units.get(&id.into()).copied().unwrap_or(0);
-            assert!(
-                outstanding == i128::from(series.outstanding.0),
-                "series {id}: outstanding units are counted"
-            );
-            let needed = outstanding * i128::from(series.redeem_value.0);
-            assert!(
-                self.floor.ledger.system(series.escrow) >= needed,
-                "series {id}: escrow covers what is outstanding"
-            );
-        }
+    pub(crate) fn audit(&self) -> Result<(), BrokenLaw> {
+        self.audit_assets()?;
+        self.audit_orders()
     }
 
-    fn check_orders(&self) {
-        let mut held: BTreeMap<(AccountId, AssetId), u64> = BTreeMap::new();
-        let mut found: BTreeMap<AccountId, (u32, u64)> = BTreeMap::new();
-        let mut orders = 0;
-        for (id, series) in self.series.iter() {
-            self.check_book(id, series);
-            let sides = [Side::Buy, Side::Sell];
-            let resting = sides.into_iter().flat_map(|side| self.slots(series, side));
-            let waiting = sides
-                .into_iter()
-                .flat_map(|side| self.walk(series.stops.ladder(side)));
-            let waiting: Vec<Slot> = waiting.collect();
-            assert!(
-                waiting.len() == crate::order::index(series.stops.waiting),
-                "series {id}: waiting orders are counted"
-            );
-            for slot in resting.chain(waiting) {
-                orders += 1;
-                self.check_order(id, series, slot);
-                let node = self.floor.orders.node(slot);
-                let row = self.floor.ledger.row(node.hold_row);
-                *held.entry((row.account, row.asset)).or_default() += node.held.0;
-                let counts = found.entry(row.account).or_default();
-                let limit = series.price(self.floor.limit_rung(slot));
-                counts.0 += 1;
-                counts.1 += limit.times(node.leaves).expect("an order's amount fits").0;
-            }
-        }
-        assert!(orders == self.floor.orders.live(), "no order is lost");
+    fn audit_assets(&self) -> Result<(), BrokenLaw> {
+        let mut units = vec![0_i128; self.series.used() + 1];
+        let mut sums: BTreeMap<AssetId, i128> = BTreeMap::new();
         for balance in self.floor.ledger.balances() {
-            if let Place::Account(account, Bucket::Held) = balance.place {
-                let need = held.remove(&(account, balance.asset)).unwrap_or(0);
-                assert!(
-                    balance.amount == i128::from(need),
-                    "account {account} holds what its open orders need"
-                );
+            // Units are of series, whose numbers are places; the few others are currencies.
+            match (balance.place, units.get_mut(index(balance.asset.0))) {
+                (Place::Account(..), Some(sum)) => *sum += balance.amount,
+                // Any other place or asset.
+                _ => *sums.entry(balance.asset).or_default() += balance.amount,
             }
         }
-        assert!(
-            held.values().all(|need| *need == 0),
-            "every hold stands in the ledger"
-        );
+        for (asset, outside) in (0..).zip(&units).filter(|(_, sum)| **sum != 0) {
+            *sums.entry(AssetId(asset)).or_default() += outside;
+        }
+        require(sums.values().all(|sum| *sum == 0), || {
+            let uneven = sums.iter().find(|(_, sum)| **sum != 0);
+            format!("every asset sums to zero: {uneven:?}")
+        })?;
+        for (id, series) in self.series.iter() {
+            let outstanding = units[index(id.0)];
+            require(outstanding == i128::from(series.outstanding.0), || {
+                format!("series {id}: outstanding units are counted")
+            })?;
+            let needed = outstanding * i128::from(series.redeem_value.0);
+            require(self.floor.ledger.system(series.escrow) >= needed, || {
+                format!("series {id}: escrow covers what is outstanding")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn audit_orders(&self) -> Result<(), BrokenLaw> {
+        let mut found = Found {
+            held: vec![0; self.floor.ledger.used() + 1],
+            open: vec![(0, 0); self.floor.parties.accounts_used() + 1],
+            orders: 0,
+        };
+        for (id, series) in self.series.iter() {
+            audit_book(id, series)?;
+            let mut waiting = 0;
+            for side in [Side::Buy, Side::Sell] {
+                for slot in self.slots(series, side) {
+                    self.audit_order((id, series), slot, &mut found)?;
+                }
+                for slot in self.walk(series.stops.ladder(side)) {
+                    self.audit_order((id, series), slot, &mut found)?;
+                    waiting += 1;
+                }
+            }
+            require(waiting == series.stops.waiting, || {
+                format!("series {id}: waiting orders are counted")
+            })?;
+        }
+        require(found.orders == self.floor.orders.live(), || {
+            "no order is lost".to_owned()
+        })?;
+        for (row, need) in (0..).zip(&found.held).skip(1) {
+            let row = self.floor.ledger.row(row);
+            require(row.held.0 == *need, || {
+                format!("account {} holds what its open orders need", row.account)
+            })?;
+        }
         for id in self.floor.parties.account_ids() {
             let account = self.floor.parties.account(id).expect("listed as open");
-            let counted = found.get(&id).copied().unwrap_or_default();
-            assert!(
-                (account.open_orders, account.open_notional.0) == counted,
-                "account {id}'s orders are counted"
-            );
+            let counted = found.open[index(id.0)];
+            require((account.open_orders, account.open_notional.0) == counted, || {
+                format!("account {id}'s orders are counted")
+            })?;
         }
+        Ok(())
     }
 
-    fn check_order(&self, id: SeriesId, series: &Series, slot: Slot) {
-        let (node, details) = self.floor.orders.both(slot);
+    fn audit_order(
+        &self,
+        (id, series): (SeriesId, &Series),
+        slot: Slot,
+        found: &mut Found,
+    ) -> Result<(), BrokenLaw> {
+        found.orders += 1;
+        let node = self.floor.orders.node(slot);
         let limit = series.price(self.floor.limit_rung(slot));
         let need = match node.marks.has(Marks::WAITS) {
             true => self.floor.need_waiting(limit, slot, node.leaves),
             false => self.floor.need_resting(limit, slot, node.leaves),
         };
-        assert!(
-            node.held == need && node.series == id.0,
-            "order {slot} holds what it needs"
-        );
+        require(node.held == need && node.series == id.0, || {
+            format!("order {slot} holds what it needs")
+        })?;
         let shown = self.floor.shown(slot);
-        assert!(
-            !shown.is_zero() && shown <= node.leaves,
-            "order {slot} shows a part of what is open"
-        );
-        let row = self.floor.ledger.row(node.hold_row);
-        assert!(row.account.0 == node.account);
-        assert!(
-            self.floor.find_cl_ord_id(row.account, details.cl_ord_id) == Some(slot),
-            "its client finds it"
-        );
+        require(!shown.is_zero() && shown <= node.leaves, || {
+            format!("order {slot} shows a part of what is open")
+        })?;
+        let account = self.floor.ledger.row(node.hold_row).account;
+        require(account.0 == node.account, || {
+            format!("order {slot} holds what is its account's")
+        })?;
+        // What is summed here may never have been admitted: it need not fit.
+        let held = &mut found.held[index(node.hold_row)];
+        *held = held.saturating_add(need.0);
+        let open = &mut found.open[index(account.0)];
+        open.0 += 1;
+        open.1 = open
+            .1
+            .saturating_add(limit.times(node.leaves).expect("an order's amount fits").0);
+        let cl_ord_id = self.floor.orders.details(slot).cl_ord_id;
+        require(
+            self.floor.find_cl_ord_id(account, cl_ord_id) == Some(slot),
+            || format!("order {slot}: its client finds it"),
+        )
     }
+}
 
-    fn check_book(&self, id: SeriesId, series: &Series) {
-        let (bid, ask) = (series.bids.best(), series.asks.best());
-        if series.phase == Phase::Continuous
-            && let (Some(bid), Some(ask)) = (bid, ask)
-        {
-            assert!(bid < ask, "series {id}: the book is crossed");
-        }
-    }
+fn audit_book(id: SeriesId, series: &Series) -> Result<(), BrokenLaw> {
+    let crossed = match (series.bids.best(), series.asks.best()) {
+        (Some(bid), Some(ask)) => bid >= ask,
+        (Some(_) | None, Some(_) | None) => false,
+    };
+    require(!crossed || series.phase != Phase::Continuous, || {
+        format!("series {id}: the book is crossed")
+    })
 }

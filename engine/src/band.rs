@@ -11,13 +11,14 @@ use crate::refusal::{Refusal, beyond};
 use crate::self_trade::Prevented;
 use crate::series::Series;
 use crate::stops::Listed;
+use rkyv::{Archive, Deserialize, Serialize};
 use xq_protocol::{
     Bps, CancelReason, DynamicCollarSet, MarketHalted, Nanos, Phase, PhaseSet, Price, Qty, RejectReason,
     Reserved, SetDynamicCollar, Side,
 };
 
 /// Basis points of the whole.
-const WHOLE: u32 = 10_000;
+pub(crate) const WHOLE: u32 = 10_000;
 /// Series looked at in one tick for a halt that is over.
 const SERIES_A_TICK: usize = 1_024;
 
@@ -40,6 +41,17 @@ pub(crate) struct Band {
     moved: Moved,
 }
 
+/// A dynamic collar as a snapshot has it.
+#[derive(Archive, Serialize, Deserialize)]
+pub(crate) struct SavedBand {
+    pub halt_for: u64,
+    pub reopen_at: u64,
+    pub width: u32,
+    pub low: u32,
+    pub high: u32,
+    pub moved: u8,
+}
+
 /// Whether anything has traded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moved {
@@ -58,6 +70,54 @@ impl Band {
         listed: Listed::No,
         moved: Moved::No,
     };
+
+    /// What of it a snapshot holds; whether the series is listed as halted follows from the list.
+    pub fn saved(&self) -> SavedBand {
+        let Band {
+            width,
+            halt_for,
+            reopen_at,
+            low,
+            high,
+            listed: _,
+            moved,
+        } = *self;
+        SavedBand {
+            width: width.0,
+            halt_for: halt_for.0,
+            reopen_at: reopen_at.0,
+            low,
+            high,
+            moved: match moved {
+                Moved::No => 0,
+                Moved::Yes => 1,
+            },
+        }
+    }
+
+    /// The band as it was saved, when it can be so; the series is not listed as halted yet.
+    pub fn restored(saved: &SavedBand) -> Option<Band> {
+        let moved = match saved.moved {
+            0 => Moved::No,
+            1 => Moved::Yes,
+            _ => return None,
+        };
+        let is_band = saved.width <= WHOLE && saved.low <= saved.high;
+        is_band.then_some(Band {
+            width: Bps(saved.width),
+            halt_for: Nanos(saved.halt_for),
+            reopen_at: Nanos(saved.reopen_at),
+            low: saved.low,
+            high: saved.high,
+            listed: Listed::No,
+            moved,
+        })
+    }
+
+    /// Lists the series as halted; says whether it was listed before.
+    pub fn list(&mut self) -> Listed {
+        std::mem::replace(&mut self.listed, Listed::Yes)
+    }
 
     /// How far a limit may trade.
     #[inline(always)]
@@ -137,8 +197,7 @@ impl Floor {
             Nanos::ZERO => Nanos::ZERO,
             length => Nanos(self.now.0.saturating_add(length.0).max(1)),
         };
-        if band.listed == Listed::No {
-            band.listed = Listed::Yes;
+        if band.list() == Listed::No {
             self.halted.push_back(arrival.series);
         }
         let (low, high, reopen_at) = (band.low, band.high, band.reopen_at);

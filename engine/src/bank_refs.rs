@@ -1,5 +1,7 @@
 //! References of banks: each is used once, and remembered for 400 days.
 
+pub(crate) mod rows;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::collections::VecDeque;

@@ -10,6 +10,8 @@ use crate::ledger::{RowId, Spot};
 use crate::party::{Duties, Freeze};
 use crate::refusal::{Refusal, beyond};
 use crate::series::Series;
+use crate::snapshot::{BadSnapshot, SectionKind, bad};
+use rkyv::{Archive, Deserialize, Serialize};
 use std::collections::BTreeSet;
 use xq_protocol::{
     AccountId, Amount, AssetId, BustTrade, Count, Fee, RejectReason, Reserved, Seq, SeriesId, Side,
@@ -28,7 +30,37 @@ pub(crate) struct Busts {
     pub undone: BTreeSet<(Seq, Count)>,
 }
 
+/// A trade that was undone, as a snapshot has it.
+#[derive(Archive, Serialize, Deserialize)]
+pub(crate) struct BustRow {
+    pub trade: u64,
+    pub index: u32,
+}
+
 impl Busts {
+    /// Every trade of the day that was undone.
+    pub fn rows(&self) -> impl Iterator<Item = BustRow> + '_ {
+        let row = |(trade, index): &(Seq, Count)| BustRow {
+            trade: trade.0,
+            index: index.0,
+        };
+        self.undone.iter().map(row)
+    }
+
+    /// Takes up a trade that was undone; `now` is the last command.
+    pub fn restore(&mut self, row: &BustRow, now: Seq) -> Result<(), BadSnapshot> {
+        let (trade, index) = (Seq(row.trade), Count(row.index));
+        let is_of_today = (self.day_began..now).contains(&trade);
+        let has_room = self.undone.len() < BUSTS_MAX;
+        match is_of_today && has_room && self.undone.insert((trade, index)) {
+            true => Ok(()),
+            false => bad(
+                SectionKind::Busts,
+                format!("the trade of command {trade}: twice, of another day, or too many"),
+            ),
+        }
+    }
+
     /// A business day begins: trades of the one before stand.
     pub fn roll(&mut self, began: Seq) {
         self.day_began = began;

@@ -159,6 +159,17 @@ impl ClientIds {
         }
     }
 
+    /// Begins, while it is empty, with the table that so many ids need, or with the largest.
+    pub fn begin_with(&mut self, ids: usize) {
+        assert!(self.used == 0 && self.old_used == 0, "an empty table");
+        while ids >= self.full_at
+            && let Some(next) = self.larger.pop()
+        {
+            self.table = next;
+            self.full_at = self.table.size() / SPARSE;
+        }
+    }
+
     /// By which hash an id of this account is kept.
     #[inline]
     pub fn hash(&self, account: AccountId, id: ClOrdId) -> u32 {

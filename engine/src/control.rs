@@ -59,6 +59,18 @@ fn admit_config(config: &Genesis) -> Result<(), Refusal> {
 impl Venue {
     /// Opens the journal.
     pub(crate) fn open(genesis: &Genesis, now: Nanos, events: &mut Events) -> Result<Venue, Refusal> {
+        let venue = Venue::empty(genesis, now)?;
+        events.emit(&ExchangeOpened {
+            journal_id: genesis.journal_id,
+            rules_version: genesis.rules_version,
+            reserved: Reserved::ZERO,
+            currencies: genesis.currencies,
+        });
+        Ok(venue)
+    }
+
+    /// A venue of this configuration with nothing in it but the house's balances.
+    pub(crate) fn empty(genesis: &Genesis, now: Nanos) -> Result<Venue, Refusal> {
         admit_config(genesis)?;
         let admitted = genesis.currencies.0.iter().filter(|c| !c.is_zero());
         let known = genesis
@@ -86,12 +98,6 @@ impl Venue {
             };
             house.insert(*currency, balances);
         }
-        events.emit(&ExchangeOpened {
-            journal_id: genesis.journal_id,
-            rules_version: genesis.rules_version,
-            reserved: Reserved::ZERO,
-            currencies: genesis.currencies,
-        });
         let series = AllSeries::new(genesis.series_max.0);
         let sessions = Sessions::new(genesis.sessions_max.0);
         Ok(Venue::new(*genesis, floor, series, sessions, house))

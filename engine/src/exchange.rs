@@ -72,7 +72,7 @@ pub(crate) struct Venue {
     /// Trades of the business day that were undone.
     pub busts: Busts,
     /// For each template id, the roles that may send it, a bit each, [`HOUSE_ONLY`] and [`APPROVABLE`].
-    permissions: [u16; TEMPLATES],
+    pub permissions: [u16; TEMPLATES],
 }
 
 /// Whether a request is to be executed or has been answered already.
@@ -112,6 +112,12 @@ impl Exchange {
                 refusal::tell(refusal, frame.header.template_id, command.as_ref(), events);
             }
         }
+    }
+
+    /// The exchange with a venue that is open.
+    pub(crate) fn of(venue: Venue) -> Exchange {
+        let venue = Some(Box::new(venue));
+        Exchange { venue }
     }
 
     pub(crate) fn venue(&self) -> Option<&Venue> {
@@ -313,7 +319,9 @@ impl Venue {
         }
         let hash = proposals::hash(self.floor.seq, frame);
         let expires_at = Nanos(self.floor.now.0.saturating_add(self.config.proposal_ttl.0));
-        let frame = CommandFrame::copy_of(frame).expect("no frame is longer than the longest");
+        let mut frame = CommandFrame::copy_of(frame).expect("no frame is longer than the longest");
+        // In the ring it has no number yet, in the journal it has: what waits is the same in either.
+        frame.header_mut().seq = self.floor.seq;
         self.proposals.add(Proposal {
             seq: self.floor.seq,
             hash,

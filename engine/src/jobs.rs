@@ -1,5 +1,7 @@
 //! Larger jobs: a state that stops matching for its scope first, then a bounded piece of work at each tick.
 
+pub(crate) mod rows;
+
 use crate::order::{Details, Marks, NIL, Order, Slot};
 use crate::party::Parties;
 use std::collections::VecDeque;

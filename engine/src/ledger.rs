@@ -4,6 +4,8 @@
 //! A row is 32 bytes; a transfer between known rows touches one cache line each side. Rows are found by one probe of a
 //! table of 32-bit places; an order keeps its two rows, so that a fill searches nothing.
 
+pub(crate) mod rows;
+
 use crate::order::index;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;

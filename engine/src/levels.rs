@@ -163,6 +163,11 @@ impl Levels {
         self.used < self.max
     }
 
+    /// Says whether an order can rest at this price: its page is there, or one more is free.
+    pub fn has_room_at(&self, ladder: &Ladder, rung: u32) -> bool {
+        self.has_room() || self.find_leaf(ladder, rung >> FAN_BITS) != NIL
+    }
+
     /// The oldest order at the best price.
     #[inline]
     pub fn front(&self, ladder: &Ladder) -> Option<Slot> {
@@ -263,6 +268,15 @@ impl Levels {
         if self.leaves[index(ladder.best_leaf)].base == base && ladder.best_leaf != NIL {
             return ladder.best_leaf;
         }
+        match self.find_leaf(ladder, base) {
+            NIL => self.make_path(ladder, base),
+            leaf => leaf,
+        }
+    }
+
+    /// The page that holds these prices, none when it is missing.
+    #[inline]
+    fn find_leaf(&self, ladder: &Ladder, base: u32) -> u32 {
         let mut page = ladder.root;
         let mut shift = FAN_BITS * u32::from(ladder.inner_depth);
         // Page 0 is no page and has no children, so a path that is missing leads to it and stays there.
@@ -271,10 +285,7 @@ impl Levels {
             let bit = base >> shift & (FAN - 1);
             page = self.inners[index(page)].children[index(bit)];
         }
-        match page {
-            NIL => self.make_path(ladder, base),
-            leaf => leaf,
-        }
+        page
     }
 
     #[cold]

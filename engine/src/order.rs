@@ -1,5 +1,7 @@
 //! Resting orders: a slab of two cache lines each, the one that matching reads and the one that it rarely does.
 
+pub(crate) mod rows;
+
 use crate::terms::TermsId;
 use xq_protocol::{
     Amount, ClOrdId, Execution, OnDisconnect, OrderId, Qty, SelfTradePrevention, Side, TimeInForce,

@@ -1,5 +1,7 @@
 //! Participants and accounts: who there is, who acts for whom, within which limits.
 
+pub(crate) mod rows;
+
 use crate::exposure::Exposure;
 use crate::ledger::RowId;
 use crate::matching::Meets;
@@ -100,6 +102,9 @@ impl Duties {
     pub const TRIPPED: Duties = Duties(1 << 1);
     /// It has limits of position or of the day.
     pub const LIMITED: Duties = Duties(Marks::COUNTED.byte());
+
+    /// All of these.
+    pub const ALL: Duties = Duties(Duties::PROTECTED.0 | Duties::TRIPPED.0 | Duties::LIMITED.0);
 
     /// Says whether it has all of these.
     #[inline(always)]

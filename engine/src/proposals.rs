@@ -1,5 +1,7 @@
 //! Commands that wait for a second pair of eyes.
 
+pub(crate) mod rows;
+
 use sha2::{Digest, Sha256};
 use xq_protocol::{CommandFrame, Frame, Hash, Nanos, ParticipantId, RejectReason, Seq};
 

@@ -1,5 +1,7 @@
 //! Series: their terms, their cover, their market.
 
+pub(crate) mod rows;
+
 use crate::band::Band;
 use crate::levels::{Ladder, RUNGS_MAX};
 use crate::order::index;

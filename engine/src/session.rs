@@ -1,5 +1,7 @@
 //! Sessions: which are up, and which request numbers they have used; a request is executed at most once.
 
+pub(crate) mod rows;
+
 use crate::order::index;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;

@@ -64,6 +64,29 @@ impl Stops {
         }
     }
 
+    /// The same, with the highest and the lowest price that were traded and not settled yet.
+    pub fn restored(rungs: u64, (highest, lowest): (u32, u32)) -> Stops {
+        Stops {
+            highest,
+            lowest,
+            ..Stops::new(rungs)
+        }
+    }
+
+    /// The highest and the lowest price traded since all that were reached arrived; what stands in the list of series and
+    /// how many wait follow from elsewhere.
+    pub fn range(&self) -> (u32, u32) {
+        let Stops {
+            buys: _,
+            sells: _,
+            waiting: _,
+            highest,
+            lowest,
+            listed: _,
+        } = *self;
+        (highest, lowest)
+    }
+
     /// Says whether an order may wait for this stop: buy orders above what was traded last, sell orders below it.
     pub fn admit(&self, side: Side, stop: u32, last: u32) -> Result<(), u32> {
         // A price that was reached while others still have to arrive was not traded since this one came.
@@ -84,7 +107,7 @@ impl Stops {
         self.lowest = self.lowest.min(rung);
     }
 
-    fn ladder_mut(&mut self, side: Side) -> &mut Ladder {
+    pub fn ladder_mut(&mut self, side: Side) -> &mut Ladder {
         match side {
             Side::Buy => &mut self.buys,
             Side::Sell => &mut self.sells,

@@ -28,7 +28,8 @@ pub(crate) struct Terms {
     pub rests: Rests,
 }
 
-const EMPTY: Terms = Terms {
+/// Terms that say nothing.
+pub(crate) const EMPTY: Terms = Terms {
     limit: 0,
     taker: Ppm::ZERO,
     display: Qty::ZERO,

@@ -1,4 +1,5 @@
-//! The executable specification: every scenario through the engine, its replay, and restarts after every line.
+//! The executable specification: every scenario through the engine, its replay, and restarts after every line
+//! from its journal and from snapshots.
 
 mod support;
 
@@ -6,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use support::doors::{Engine, Restarting};
+use support::doors::{Engine, FromSnapshot, Restarting};
 use xq_protocol::text::{Door, Failure, Scenario, outcomes, run};
 use xq_protocol::*;
 
@@ -86,6 +87,13 @@ fn through_the_engine_and_its_replay() {
 fn through_restarts_after_every_line() {
     if !is_blessing() {
         each(|_, scenario| run(scenario, &mut Restarting::default()));
+    }
+}
+
+#[test]
+fn through_restarts_from_snapshots() {
+    if !is_blessing() {
+        each(|_, scenario| run(scenario, &mut FromSnapshot::default()));
     }
 }
 

@@ -156,7 +156,7 @@ async fn further(mut send: SendStream, mut recv: RecvStream, id: LinkId, shared:
     let answer = asked.and_then(|ask| Ok((ask, shared.hub.borrow_mut().admit_ask(id)?)));
     match answer {
         Ok((Ask::Retransmit { from, count }, presence)) => {
-            let replay = shared.hub.borrow().replay(presence.session, from.0, count.0);
+            let replay = shared.hub.borrow_mut().replay(presence.session, from.0, count.0);
             retransmit(&mut send, replay, &shared).await;
         }
         Ok((Ask::DropCopy(wanted), presence)) => {
@@ -244,7 +244,10 @@ async fn drop_copy(send: &mut SendStream, mut behind: Behind, shared: &Shared) {
     let bells = loop {
         // Some at a time: the one thread also has everyone else to serve.
         let caught_up = shared.hub.borrow_mut().copy_some(&mut behind, &mut put);
-        let (id, bells) = caught_up.unzip();
+        let (id, bells) = match caught_up {
+            Ok(caught_up) => caught_up.unzip(),
+            Err(reason) => return refuse(send, reason, shared).await,
+        };
         copy.0 = id;
         if !put.is_empty() {
             shared.stats.bytes_out.add(put.len());

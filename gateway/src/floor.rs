@@ -1,11 +1,12 @@
 //! The projections and the connections: where each event meets those who learn of it.
 
+use crate::border::Begun;
 use crate::config::Limits;
 use crate::drop_copy::Copies;
-use crate::output::{Output, Presence};
+use crate::output::{Output, Presence, Request};
 use crate::pipe::{Bells, Pipe, Taken};
 use crate::register::{LinkId, Map, Register};
-use crate::repeats::Repeats;
+use crate::repeats::{Repeated, Repeats};
 use crate::session::{Established, Session};
 use crate::stats::Stats;
 use crate::told::{Telling, drives_session, tellings};
@@ -44,13 +45,13 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// An empty floor.
-    pub fn new(limits: Limits, stats: Arc<Stats>) -> Floor {
+    /// A floor that goes on from where the source's first event follows.
+    pub fn new(limits: Limits, stats: Arc<Stats>, begun: Begun) -> Floor {
         Floor {
-            register: Register::default(),
+            register: begun.register,
             copies: Copies::default(),
-            followed: Seq::ZERO,
-            visited: Seq::ZERO,
+            followed: begun.covered,
+            visited: begun.covered,
             links: Map::default(),
             last_link: 0,
             owed: VecDeque::new(),
@@ -112,7 +113,11 @@ impl Floor {
             let code = RejectReason::from_code(rejected.code).unwrap_or(RejectReason::NotAuthorised);
             self.with(waited, |session, out| session.refused(code, out));
         } else if let Event::RequestRepeated(repeated) = event {
-            self.repeated(header.session, repeated.original);
+            let repeated = Repeated {
+                req_seq: repeated.req_seq,
+                original: repeated.original,
+            };
+            self.repeated(header.session, repeated);
         } else if let Event::KeySet(key) = event
             && key.state == KeyState::Revoked
         {
@@ -137,11 +142,11 @@ impl Floor {
         }
     }
 
-    fn repeated(&mut self, session: SessionId, original: Seq) {
+    fn repeated(&mut self, session: SessionId, repeated: Repeated) {
         let record = self.register.session_mut(session);
         // At recovery nobody is there to be told again.
         if let Some(id) = record.link
-            && self.repeats.push(session, original).is_err()
+            && self.repeats.push(session, repeated).is_err()
         {
             self.slow.push(id);
             record.link = None;
@@ -169,8 +174,24 @@ impl Floor {
         ControlFlow::Continue(())
     }
 
-    /// The next repeated request whose outcome is to be told again: whose, and which command's.
-    pub fn next_repeat(&mut self) -> Option<(SessionId, Seq)> {
+    /// A request was repeated whose outcome cannot be told again: it is refused, which says that much.
+    pub fn gone(&mut self, session: SessionId, req_seq: ReqSeq) {
+        let Some(id) = self.register.session_mut(session).link else {
+            return;
+        };
+        let (mut out, request) = (
+            Output::default(),
+            Request {
+                req_seq,
+                ..Request::default()
+            },
+        );
+        out.refuse(&request, RejectReason::StaleRequest);
+        self.act(id, &mut out);
+    }
+
+    /// The next repeated request whose outcome is to be told again: whose, and which.
+    pub fn next_repeat(&mut self) -> Option<(SessionId, Repeated)> {
         while let Some(session) = self.repeats.turn() {
             if self.register.session_mut(session).link.is_some() {
                 return self.repeats.next();

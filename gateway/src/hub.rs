@@ -1,7 +1,7 @@
 //! The middle of the gateway: follows the events, routes each to the sessions that learn of it, and carries
 //! what sessions ask for to the ring.
 
-use crate::border::{Clock, EventSource, Ingress};
+use crate::border::{Again, Begun, Clock, EventSource, Ingress};
 use crate::config::Limits;
 use crate::drop_copy::{Behind, CopyId, may_watch};
 use crate::floor::Floor;
@@ -39,6 +39,8 @@ pub struct Borders {
     pub bell: Arc<tokio::sync::Notify>,
     /// Where private and public telling meet.
     pub delays: Arc<Delays>,
+    /// What is known before the source's first event.
+    pub begun: Begun,
 }
 
 /// All that the gateway's one thread shares between its connections.
@@ -70,10 +72,10 @@ impl Replay {
 }
 
 impl Hub {
-    /// A hub that has followed nothing yet.
+    /// A hub that has followed nothing yet but what it begins with.
     pub fn new(limits: Limits, borders: Borders, stats: Arc<Stats>) -> Hub {
         Hub {
-            floor: Floor::new(limits, Arc::clone(&stats)),
+            floor: Floor::new(limits, Arc::clone(&stats), borders.begun),
             ingress: borders.ingress,
             source: borders.source,
             started: borders.clock.now(),
@@ -123,18 +125,21 @@ impl Hub {
     fn repeat_some(&mut self) -> usize {
         let (mut outcomes, mut bytes) = (0, 0);
         while outcomes < REPEATS_AT_ONCE && bytes < REPEATED_BYTES_AT_ONCE {
-            let Some((session, original)) = self.floor.next_repeat() else {
+            let Some((session, repeated)) = self.floor.next_repeat() else {
                 break;
             };
             outcomes += 1;
             let floor = &mut self.floor;
-            self.source.read_from(original, &mut |frame| {
-                if frame.header.seq != original {
+            let again = self.source.read_from(repeated.original, &mut |frame| {
+                if frame.header.seq != repeated.original {
                     return ControlFlow::Break(());
                 }
                 bytes += frame.bytes().len();
                 floor.repeat(frame, session)
             });
+            if again == Again::Gone {
+                self.floor.gone(session, repeated.req_seq);
+            }
         }
         outcomes
     }
@@ -244,16 +249,21 @@ impl Hub {
         self.pay_downs();
     }
 
-    /// Begins to tell a session's messages again: how many there will be, and from where.
-    pub fn replay(&self, session: SessionId, from: u64, count: u32) -> (Replay, u32) {
+    /// Begins to tell a session's messages again: how many there will be, and from where, which is later than asked for
+    /// when the events of the first are archived.
+    pub fn replay(&mut self, session: SessionId, from: u64, count: u32) -> (Replay, u32) {
         let told = self.floor.register().told(session);
+        let oldest = self.source.oldest();
+        let record = self.floor.register().session(session);
+        let from = from.max(record.map_or(1, |record| record.told.first_since(oldest)));
         let end = from.saturating_add(u64::from(count)).min(told + 1).max(from);
         let many = u32::try_from(end - from).expect("no more than asked for");
         let next = from;
         (Replay { session, next, end }, many)
     }
 
-    /// Puts the next messages of a replay, up to the session's next mark; none are left when it returns false.
+    /// Puts the next messages of a replay, up to the session's next mark; none are left when it returns false. When they
+    /// are gone it ends there, short of what was announced.
     pub fn replay_some(&mut self, replay: &mut Replay, put: &mut Vec<u8>) -> bool {
         let record = self.floor.register().session(replay.session);
         let place = record.and_then(|record| record.told.find(replay.next));
@@ -262,7 +272,7 @@ impl Hub {
         };
         let mut number = mark.number;
         let until = next_mark.map_or(replay.end, |next| next.min(replay.end));
-        self.source.read_from(mark.seq, &mut |frame| {
+        let again = self.source.read_from(mark.seq, &mut |frame| {
             if (frame.header.seq, frame.header.index) < (mark.seq, mark.index) {
                 return ControlFlow::Continue(());
             }
@@ -281,6 +291,10 @@ impl Hub {
                 ControlFlow::Break(())
             }
         });
+        if again == Again::Gone {
+            replay.end = replay.next;
+            return false;
+        }
         assert!(number >= until, "what was counted is found again");
         self.stats
             .retransmitted
@@ -314,9 +328,10 @@ impl Hub {
         let index = u16::try_from(wanted.index.0).map_err(|_| RejectReason::Malformed)?;
         let limits = self.limits;
         self.floor.copies().begin(&limits)?;
-        let after = Seq(self.floor.followed().0 + 1);
+        let (after, oldest) = (Seq(self.floor.followed().0 + 1), self.source.oldest());
+        // What is archived is not told: it says from where on it tells.
         let next = match wanted.seq {
-            Seq::ZERO => (Seq(1), 0),
+            seq if seq < oldest || seq.is_zero() => (oldest, 0),
             seq if seq > after => (after, 0),
             seq => (seq, index),
         };
@@ -324,13 +339,20 @@ impl Hub {
     }
 
     /// Puts some of what a drop copy has not told yet; once nothing is left it has caught up.
-    pub fn copy_some(&mut self, behind: &mut Behind, put: &mut Vec<u8>) -> Option<(CopyId, Bells)> {
+    ///
+    /// # Errors
+    /// R109: what it has still to tell is archived meanwhile, or cannot be read any more.
+    pub fn copy_some(
+        &mut self,
+        behind: &mut Behind,
+        put: &mut Vec<u8>,
+    ) -> Result<Option<(CopyId, Bells)>, RejectReason> {
         let (mut left, mut is_all) = (EVENTS_AT_ONCE, true);
         let limits = self.limits;
         if behind.next.0 > self.floor.visited() {
-            return Some(self.floor.copies().caught_up(behind.watched, &limits));
+            return Ok(Some(self.floor.copies().caught_up(behind.watched, &limits)));
         }
-        self.source.read_from(behind.next.0, &mut |frame| {
+        let again = self.source.read_from(behind.next.0, &mut |frame| {
             if behind.has_passed(frame.header) {
                 return ControlFlow::Continue(());
             }
@@ -342,7 +364,10 @@ impl Hub {
             behind.read(frame, put);
             ControlFlow::Continue(())
         });
-        is_all.then(|| self.floor.copies().caught_up(behind.watched, &limits))
+        match again {
+            Again::Visited => Ok(is_all.then(|| self.floor.copies().caught_up(behind.watched, &limits))),
+            Again::Gone => Err(RejectReason::StaleRequest),
+        }
     }
 }
 

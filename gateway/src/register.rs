@@ -1,10 +1,14 @@
 //! What the gateway must know of the exchange, kept by following its events: keys, roles, sessions.
 
-use crate::told::Told;
+mod saved;
+
+pub use saved::BadRegister;
+
+use crate::told::{Told, tellings};
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use xq_protocol::{
-    ConnectionId, Event, Hash, JournalId, KeySet, KeyState, ParticipantId, Role, SessionEstablished,
+    ConnectionId, Event, Frame, Hash, JournalId, KeySet, KeyState, ParticipantId, Role, SessionEstablished,
     SessionId,
 };
 
@@ -67,7 +71,8 @@ impl SessionRecord {
     }
 }
 
-/// The gateway's projections.
+/// The gateway's projections. They follow from the events alone: whoever follows them from the first, or from where they
+/// were saved, has the same.
 #[derive(Debug, Default)]
 pub struct Register {
     keys: Map<Hash, ParticipantId>,
@@ -77,6 +82,19 @@ pub struct Register {
 }
 
 impl Register {
+    /// Follows one event where nobody is connected: what it tells is counted.
+    pub fn watch(&mut self, frame: &Frame<'_>) {
+        let event = frame.event().expect("the event journal holds events");
+        for telling in tellings(frame.header, &event).into_iter().flatten() {
+            self.session_mut(telling.to).told.counted(frame.header);
+        }
+        self.follow(&event);
+        if let Event::SessionEstablished(established) = event {
+            let waited = self.session_mut(frame.header.session).established(established);
+            assert!(waited.is_none(), "nobody is connected");
+        }
+    }
+
     /// Follows one event, but for what it tells to sessions.
     pub fn follow(&mut self, event: &Event<'_>) {
         if let Event::ExchangeOpened(opened) = event {

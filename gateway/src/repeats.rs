@@ -2,20 +2,29 @@
 
 use crate::register::Map;
 use std::collections::VecDeque;
-use xq_protocol::{Seq, SessionId};
+use xq_protocol::{ReqSeq, Seq, SessionId};
 
 /// Repeated requests that wait for one session: as many as the exchange remembers outcomes. Who repeats more than that
 /// before it has read the answers is too slow.
 pub const WAITING_MAX: usize = 8_192;
 
+/// A request that was repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// Its number.
+    pub req_seq: ReqSeq,
+    /// The command that had it first.
+    pub original: Seq,
+}
+
 /// The queues.
 ///
 /// # Cost
-/// Eight bytes a repeated request, at most 64 KiB a session.
+/// Sixteen bytes a repeated request, at most 128 KiB a session.
 #[derive(Debug, Default)]
 pub struct Repeats {
     /// For each session that has any: the commands whose outcomes are to be told again, in the order of asking.
-    waiting: Map<SessionId, VecDeque<Seq>>,
+    waiting: Map<SessionId, VecDeque<Repeated>>,
     /// The same sessions, whose turn is next first.
     turns: VecDeque<SessionId>,
 }
@@ -25,11 +34,11 @@ pub struct Repeats {
 pub struct TooMany;
 
 impl Repeats {
-    /// The outcome of the command `original` is to be told to a session again.
+    /// The outcome of a request is to be told to its session again.
     ///
     /// # Errors
     /// [`TooMany`]
-    pub fn push(&mut self, session: SessionId, original: Seq) -> Result<(), TooMany> {
+    pub fn push(&mut self, session: SessionId, repeated: Repeated) -> Result<(), TooMany> {
         let queue = self.waiting.entry(session).or_default();
         if queue.len() >= WAITING_MAX {
             return Err(TooMany);
@@ -37,7 +46,7 @@ impl Repeats {
         if queue.is_empty() {
             self.turns.push_back(session);
         }
-        queue.push_back(original);
+        queue.push_back(repeated);
         Ok(())
     }
 
@@ -47,20 +56,20 @@ impl Repeats {
     }
 
     /// Takes the oldest of the session whose turn is next; its next turn comes after all others'.
-    pub fn next(&mut self) -> Option<(SessionId, Seq)> {
+    pub fn next(&mut self) -> Option<(SessionId, Repeated)> {
         let session = self.turns.pop_front()?;
         let queue = self
             .waiting
             .get_mut(&session)
             .expect("who has a turn has a queue");
-        let original = queue.pop_front().expect("a queue is never empty");
+        let repeated = queue.pop_front().expect("a queue is never empty");
         if queue.is_empty() {
             self.waiting.remove(&session);
         } else {
             self.turns.push_back(session);
         }
         assert_eq!(self.turns.len(), self.waiting.len(), "each queue has its turn");
-        Some((session, original))
+        Some((session, repeated))
     }
 
     /// Forgets what waits for a session: nobody is there any more to hear it.
@@ -80,17 +89,20 @@ mod tests {
     fn sessions_take_turns_and_none_waits_for_another() {
         let (one, two) = (SessionId(16), SessionId(32));
         let mut repeats = Repeats::default();
+        let of = |number: u64| Repeated {
+            req_seq: ReqSeq(number),
+            original: Seq(number + 100),
+        };
         for n in 0..WAITING_MAX {
-            let original = Seq(u64::try_from(n).expect("small"));
-            assert_eq!(repeats.push(one, original), Ok(()));
+            assert_eq!(repeats.push(one, of(u64::try_from(n).expect("small"))), Ok(()));
         }
-        assert_eq!(repeats.push(one, Seq(0)), Err(TooMany));
-        assert_eq!(repeats.push(two, Seq(7)), Ok(()));
-        assert_eq!(repeats.next(), Some((one, Seq(0))));
-        assert_eq!(repeats.next(), Some((two, Seq(7))));
-        assert_eq!(repeats.next(), Some((one, Seq(1))));
-        assert_eq!(repeats.push(two, Seq(8)), Ok(()));
+        assert_eq!(repeats.push(one, of(0)), Err(TooMany));
+        assert_eq!(repeats.push(two, of(7)), Ok(()));
+        assert_eq!(repeats.next(), Some((one, of(0))));
+        assert_eq!(repeats.next(), Some((two, of(7))));
+        assert_eq!(repeats.next(), Some((one, of(1))));
+        assert_eq!(repeats.push(two, of(8)), Ok(()));
         repeats.forget(one);
-        assert_eq!((repeats.next(), repeats.next()), (Some((two, Seq(8))), None));
+        assert_eq!((repeats.next(), repeats.next()), (Some((two, of(8))), None));
     }
 }

@@ -141,6 +141,29 @@ impl Told {
     pub fn count(&self) -> u64 {
         self.count
     }
+    /// Marks, how often every other was forgotten, and the event of the last message: what is saved besides the count.
+    pub(crate) fn parts(&self) -> (&[Mark], u32, (Seq, u16)) {
+        (&self.marks, self.thinned, self.last)
+    }
+
+    /// From what was saved; none when it was never so.
+    pub(crate) fn restored(count: u64, marks: Vec<Mark>, (thinned, last): (u32, (Seq, u16))) -> Option<Told> {
+        let in_order = marks.is_sorted_by(|one, next| {
+            one.number < next.number && (one.seq, one.index) < (next.seq, next.index)
+        });
+        let first = marks.first().is_none_or(|mark| mark.number == 1);
+        let within = marks
+            .last()
+            .is_none_or(|mark| mark.number <= count && (mark.seq, mark.index) <= last);
+        let bounded = marks.len() <= MARKS_MAX && thinned < 32 && marks.is_empty() == (count == 0);
+        (in_order && first && within && bounded).then_some(Told {
+            count,
+            marks,
+            thinned,
+            last,
+        })
+    }
+
     /// Counts one message of this event.
     #[inline]
     pub fn counted(&mut self, header: &Header) {
@@ -173,6 +196,14 @@ impl Told {
             index: header.index,
             number: self.count,
         });
+    }
+
+    /// The first message that is found again when the events of commands before `oldest` are archived.
+    pub fn first_since(&self, oldest: Seq) -> u64 {
+        let archived = self.marks.partition_point(|mark| mark.seq < oldest);
+        self.marks
+            .get(archived)
+            .map_or(self.count + 1, |mark| mark.number)
     }
 
     /// The last mark at or before a message, and the number of the mark after it; none when it was not told yet.

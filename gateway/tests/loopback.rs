@@ -337,7 +337,7 @@ async fn a_client_that_reads_late_misses_nothing_when_the_exchange_restarts() {
             Report::Down(error) => assert!(error.is_passing(), "{error}"),
             Report::Up(_) => is_back = !heard.is_empty(),
             Report::Event { out_seq, .. } => heard.push(out_seq.0),
-            other @ Report::Refused(_) => panic!("{other:?}"),
+            other @ (Report::Missed { .. } | Report::Refused(_)) => panic!("{other:?}"),
         }
     }
     assert_eq!(heard, (1..=many).collect::<Vec<_>>());

@@ -22,12 +22,12 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
-    /// The disk has no room for another segment; nothing is damaged, and preparing may be tried again.
-    #[error("{file}: no space left to prepare a segment of {size} bytes: {source}")]
+    /// The disk has no room for another file; nothing is damaged, and it may be tried again.
+    #[error("{file}: no space left for {size} bytes: {source}")]
     NoSpace {
-        /// The segment that could not be prepared.
+        /// The file that could not be made.
         file: String,
-        /// Its size in bytes.
+        /// Its size in bytes, or how much of it was written.
         size: u64,
         /// The cause.
         source: io::Error,
@@ -80,6 +80,40 @@ pub enum Error {
         last: Seq,
         /// Who knows better.
         witness: Witness,
+    },
+    /// A snapshot covers more than the event journal holds: one from before it is to be used.
+    #[error("{file}: the events of command {seq}, which the snapshot covers, do not end at offset {offset}")]
+    NotCovered {
+        /// Event segment.
+        file: String,
+        /// Where the record that closes the snapshot's epoch should end.
+        offset: u64,
+        /// The snapshot's last command.
+        seq: Seq,
+    },
+    /// A copy was begun here and not finished.
+    #[error(
+        "{folder}: {file} says that a copy was begun here and not finished: copy it again, or take another folder"
+    )]
+    Unfinished {
+        /// The folder.
+        folder: String,
+        /// The file that says so.
+        file: &'static str,
+    },
+    /// A folder that is to be filled holds something.
+    #[error("{folder}: it is not empty: nothing was written")]
+    NotEmpty {
+        /// The folder.
+        folder: String,
+    },
+    /// A snapshot stands beside no journal that it could belong to.
+    #[error(
+        "{file}: a snapshot is here, and no command of the journal that it belongs to: no other is begun beside it"
+    )]
+    Orphaned {
+        /// The snapshot.
+        file: String,
     },
     /// A segment is not there.
     #[error("{file}: segment {number} is missing between its neighbours (after seq {seq})")]
@@ -195,6 +229,19 @@ impl Error {
             offset: at.0,
             seq: at.1,
             what: what.into(),
+        }
+    }
+
+    /// A write that the operating system refused: for want of room, or otherwise.
+    pub(crate) fn of_write(file: &str, action: &'static str, at: (u64, Seq), source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull => Self::NoSpace {
+                file: file.to_owned(),
+                size: at.0,
+                source,
+            },
+            // The kinds of errors are the system's.
+            _ => Self::io(file, action, at, source),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::bytes::{narrow, wide};
 use crate::memory::Map;
 use crate::storage::{Access, Storage, StorageFile};
-use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock, fstatvfs};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -118,6 +118,11 @@ impl Storage for FileStorage {
 
     fn sync_folder(&self) -> io::Result<()> {
         self.handle.sync_all()
+    }
+
+    fn room(&self) -> io::Result<u64> {
+        let disk = fstatvfs(&self.handle)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     fn place(&self) -> &str {

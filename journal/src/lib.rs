@@ -6,6 +6,7 @@
 mod bytes;
 mod checksum;
 mod command;
+mod copy;
 mod error;
 mod event;
 mod file_storage;
@@ -14,6 +15,7 @@ mod memory;
 mod names;
 mod pool;
 pub mod simulated;
+mod snapshot;
 mod storage;
 mod unit;
 
@@ -24,20 +26,26 @@ pub use command::recovery::{
 };
 pub use command::scan::{Cut, Segment};
 pub use command::writer::{Append, CommandJournal, Written};
+pub use copy::{Filling, check_finished, copy_file, move_file};
 pub use error::Error;
+pub use event::at_rest::EventsAtRest;
 pub use event::hasher::EventHasher;
 pub use event::keeper::{Due, EventKeeper, EventPosition};
 pub use event::layout::{EPOCH_COMMANDS, EVENT_FORMAT};
 pub use event::reader::EventReader;
 pub use event::recovery::{
-    DroppedRange, EventRecovered, EventRecovery, EventReport, EventSettings, EventsAtRest, EventsDropped,
-    UnrecoveredEvents,
+    DroppedRange, EventRecovered, EventRecovery, EventReport, EventSettings, EventsDropped, UnrecoveredEvents,
 };
 pub use event::writer::EventJournal;
 pub use file_storage::FileStorage;
 pub use memory::{AlignedBuffer, Map, PAGE};
+pub use names::snapshot_name;
 pub use pool::{Preparation, SegmentPool};
 pub use simulated::SimulatedDisk;
+pub use snapshot::{
+    Named as SnapshotNamed, Room as SnapshotRoom, SNAPSHOT_FORMAT, Snapshot, SnapshotHead, SnapshotWriter,
+    Written as SnapshotWritten, begins_whole, covered_segments, remove_snapshot, snapshots,
+};
 pub use storage::{Access, Storage, StorageFile};
-pub use unit::{ChainHash, EventCursor, SegmentNumber, Witness};
+pub use unit::{ChainHash, CommandStart, EventCursor, EventStart, SegmentNumber, Start, Witness};
 pub use xq_protocol::{JournalId, Seq};

@@ -1,7 +1,7 @@
 //! Names of the files in a journal's folder.
 
 use crate::storage::Access;
-use crate::{Error, SegmentNumber};
+use crate::{Error, SegmentNumber, Seq};
 
 /// Ending of every file of a journal.
 const ENDING: &str = ".xqj";
@@ -81,4 +81,20 @@ pub(crate) fn survey(kind: Kind, first: SegmentNumber, names: &[String]) -> Resu
     folder.segments.sort_unstable();
     folder.released.sort_unstable();
     Ok(folder)
+}
+
+/// Name of a snapshot being written.
+pub(crate) const SNAPSHOT_TEMPORARY: &str = "preparing-snapshot.tmp";
+
+/// The file of a snapshot: `snapshot-00000000000010000384.xqs`.
+#[must_use]
+pub fn snapshot_name(seq: Seq) -> String {
+    format!("snapshot-{:020}.xqs", seq.0)
+}
+
+/// The command that a file covers, if it is a snapshot by its name.
+pub(crate) fn snapshot_seq(name: &str) -> Option<Seq> {
+    let digits = name.strip_prefix("snapshot-")?.strip_suffix(".xqs")?;
+    let seq = Seq(digits.parse().ok()?);
+    (snapshot_name(seq) == name).then_some(seq)
 }

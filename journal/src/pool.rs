@@ -98,6 +98,12 @@ impl SegmentPool {
         self.free.load(Ordering::Acquire)
     }
 
+    /// Bytes of a segment.
+    #[must_use]
+    pub fn segment_size(&self) -> u64 {
+        self.segment_size
+    }
+
     /// Whether the last attempt to prepare a segment met a full disk. Cleared by the next that succeeds.
     #[must_use]
     pub fn is_low_on_space(&self) -> bool {

@@ -416,6 +416,10 @@ impl Storage for SimulatedFolder {
         })
     }
 
+    fn room(&self) -> io::Result<u64> {
+        self.with(|state| Ok(state.room.saturating_sub(state.used())))
+    }
+
     fn place(&self) -> &str {
         "simulated disk"
     }

@@ -54,6 +54,12 @@ pub trait Storage: Send + Sync + Debug {
     /// Those of the file system.
     fn sync_folder(&self) -> io::Result<()>;
 
+    /// Bytes that may still be written.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn room(&self) -> io::Result<u64>;
+
     /// Where it is, for messages.
     fn place(&self) -> &str;
 }

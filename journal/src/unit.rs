@@ -1,5 +1,6 @@
 //! The few words the journals speak in, besides the sequence: identity, place, hash, witness.
 
+use crate::names::snapshot_name;
 use std::fmt;
 use xq_protocol::Seq;
 
@@ -53,6 +54,48 @@ pub struct Witness {
     pub seq: Seq,
     /// What it is, for the message: "a surviving event", "a snapshot", "the durable mark".
     pub what: &'static str,
+}
+
+/// Where the command journal is read from when what came before is covered by a snapshot: the start of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandStart {
+    /// The segment.
+    pub segment: SegmentNumber,
+    /// Its first sequence, at most one past the snapshot's.
+    pub first_seq: Seq,
+    /// The chain that it carries in.
+    pub chain: ChainHash,
+}
+
+/// Where the event journal is read from when what came before is covered by a snapshot: behind the record that closes
+/// the epoch of the snapshot's last command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventStart {
+    /// The segment.
+    pub segment: SegmentNumber,
+    /// The place in it, bytes.
+    pub offset: u64,
+    /// The chain after that epoch.
+    pub chain: ChainHash,
+}
+
+/// Where both journals are read from behind a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The last command that the snapshot covers, the last of an epoch.
+    pub seq: Seq,
+    /// In the command journal.
+    pub commands: CommandStart,
+    /// In the event journal.
+    pub events: EventStart,
+}
+
+impl Start {
+    /// The file of the snapshot, all of which counts.
+    #[must_use]
+    pub fn file(&self) -> (String, u64) {
+        (snapshot_name(self.seq), u64::MAX)
+    }
 }
 
 impl fmt::Display for ChainHash {

@@ -72,6 +72,23 @@ fn the_bytes_are_a_pure_function_of_the_events() {
     }
 }
 
+/// What a process that was killed had written and not synced counts as synced after the next start: so it has to be.
+#[test]
+fn what_a_start_found_whole_survives_the_next_power_cut() {
+    for seed in 1..=10 {
+        let disk = SimulatedDisk::new(1 << 30, seed);
+        let (written, _) = recovered(&disk, 1_600).expect("fresh");
+        drop(written);
+        disk.kill();
+        let (journal, done) = recovered(&disk, 1_600).expect("all is there");
+        assert_eq!(done.appended, 0);
+        assert!(journal.keeper().synced() > 0);
+        disk.cut_power();
+        let found = open(&disk).expect("nothing is missing").report();
+        assert_eq!(found.last_seq, Seq(1_600), "seed {seed}");
+    }
+}
+
 #[test]
 fn a_different_regenerated_event_is_a_divergence() {
     let (disk, _) = written(1400);
@@ -306,6 +323,7 @@ fn a_reader_on_another_thread_follows_and_seeks_back() {
     let settings = xq_journal::EventSettings {
         segment_size: 1 << 20,
         prepared_segments: 2,
+        ..xq_journal::EventSettings::default()
     };
     let found = UnrecoveredEvents::open(Arc::clone(&storage), settings, ID).unwrap();
     let (mut journal, _) = found.recover().unwrap().finish().unwrap();

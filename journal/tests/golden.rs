@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use support::{ID, command, events_of, write_batches};
 use xq_journal::{
-    COMMAND_FORMAT, CommandReader, CommandSettings, EVENT_FORMAT, EventSettings, FileStorage, Seq,
-    SimulatedDisk, UnrecoveredEvents, UnrecoveredJournal, Verify, inspect_image,
+    COMMAND_FORMAT, ChainHash, CommandReader, CommandSettings, CommandStart, EVENT_FORMAT, EventSettings,
+    EventStart, FileStorage, SNAPSHOT_FORMAT, SegmentNumber, Seq, SimulatedDisk, Snapshot, SnapshotHead,
+    SnapshotRoom, SnapshotWriter, Start, UnrecoveredEvents, UnrecoveredJournal, Verify, inspect_image,
 };
 
 const SMALL: u64 = 32 << 10;
@@ -80,6 +81,43 @@ fn the_bytes_of_an_event_segment_are_pinned() {
     pinned.extend_from_slice(&image[epoch - 1024..epoch + 1024]);
     check("event-v2.bin", &pinned);
     assert_eq!(EVENT_FORMAT, 2);
+}
+
+#[test]
+fn the_bytes_of_a_snapshot_are_pinned() {
+    let disk = SimulatedDisk::new(1 << 30, 1);
+    let segment = SegmentNumber(2);
+    let commands = CommandStart {
+        segment,
+        first_seq: Seq(1_000),
+        chain: ChainHash([3; 32]),
+    };
+    let events = EventStart {
+        segment,
+        offset: 9_000,
+        chain: ChainHash([4; 32]),
+    };
+    let head = SnapshotHead {
+        id: ID,
+        start: Start {
+            seq: Seq(1_024),
+            commands,
+            events,
+        },
+        time_ns: 5,
+    };
+    let mut writer = SnapshotWriter::begin(disk.storage(), head, SnapshotRoom::default()).unwrap();
+    writer.put(1, b"a section").unwrap();
+    writer.put(2, &[6; 5_000]).unwrap();
+    let written = writer.finish().unwrap().make_durable().unwrap();
+    assert_eq!(written.sections, 2);
+    let image = disk.read(&written.file).unwrap();
+    check("snapshot-v1.bin", &image);
+    assert_eq!(SNAPSHOT_FORMAT, 1);
+    let golden = read_golden("snapshot-v1.bin", written.bytes);
+    disk.put(&written.file, &golden);
+    let snapshot = Snapshot::open(&*disk.storage(), Seq(1_024), Some(ID)).unwrap();
+    assert_eq!(*snapshot.head(), head);
 }
 
 /// Journals written by earlier versions of the program stay readable.

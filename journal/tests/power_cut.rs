@@ -324,9 +324,10 @@ fn released_segments_are_filled_anew() {
         matches!(missing, Error::Stray { .. } | Error::MissingSegment { .. }),
         "{missing}"
     );
-    let first_segment = xq_journal::SegmentNumber(3);
+    let mut oldest = CommandReader::open_oldest(disk.storage(), Verify::Chain).unwrap();
+    oldest.next_command(more).unwrap().unwrap();
     let settings = xq_journal::CommandSettings {
-        first_segment,
+        start: oldest.start(),
         ..command_settings()
     };
     let found = UnrecoveredJournal::open(disk.storage(), settings).unwrap();

@@ -20,6 +20,8 @@ macro_rules! choice {
             pub fn from_text(text: &str) -> Option<$name> { match text { $( $text => Some($name::$item), )* _ => None } }
             /// The byte on the wire.
             pub const fn byte(self) -> u8 { match self { $( $name::$item => $value ),* } }
+            /// The choice that has this byte.
+            pub const fn from_byte(byte: u8) -> Option<$name> { match byte { $( $value => Some($name::$item), )* _ => None } }
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.text()) }

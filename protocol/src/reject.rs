@@ -34,7 +34,7 @@ reasons! {
     Malformed = 106 "MALFORMED" "The frame is no valid message, or holds a field that the exchange fills in.",
     SchemaVersion = 107 "SCHEMA_VERSION" "The schema or its version is not spoken here.",
     UnsupportedMessage = 108 "UNSUPPORTED_MESSAGE" "No command has this template id.",
-    StaleRequest = 109 "STALE_REQUEST" "The request number is older than the session's window: its outcome is in the journal only.",
+    StaleRequest = 109 "STALE_REQUEST" "The request number was used before, and its outcome is told no more: older than the session's window, or archived.",
     EarlyDataForbidden = 110 "EARLY_DATA_FORBIDDEN" "Data sent before the handshake ended is not accepted.",
     EngineBusy = 111 "ENGINE_BUSY" "The exchange's ring is full: send it again under a new number.",
     NotLeader = 112 "NOT_LEADER" "This exchange does not lead.",

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use xq_client::market::{MarketConfig as Subscriber, MarketData, Tally};
 use xq_gateway::{
-    EventSource, Market, MarketBorders, MarketConfig, MarketDoor, MarketLimits, Transport, TrialAuthority,
+    Again, EventSource, Market, MarketBorders, MarketConfig, MarketDoor, MarketLimits, Transport,
+    TrialAuthority,
 };
 use xq_perf::flow::FlowName;
 use xq_perf::venue::{Naming, VenueFlow};
@@ -89,7 +90,12 @@ impl EventSource for Source {
         self.next = until;
         new.len()
     }
-    fn read_from(&mut self, _: Seq, _: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) {}
+    fn read_from(&mut self, _: Seq, _: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) -> Again {
+        Again::Gone
+    }
+    fn oldest(&mut self) -> Seq {
+        Seq(1)
+    }
     fn durable(&self) -> Seq {
         Seq::MAX
     }

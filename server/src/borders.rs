@@ -4,6 +4,7 @@ use crate::clock::SteadyClock;
 use crate::ingress::Ingress;
 use crate::source::Source;
 use std::ops::ControlFlow;
+use xq_gateway::Again;
 use xq_protocol::{Frame, Nanos, Seq};
 
 impl xq_gateway::Ingress for Ingress {
@@ -17,8 +18,12 @@ impl xq_gateway::EventSource for Source {
         Source::poll(self, visit)
     }
 
-    fn read_from(&mut self, from: Seq, visit: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) {
-        Source::read_from(self, from, visit);
+    fn read_from(&mut self, from: Seq, visit: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) -> Again {
+        Source::read_from(self, from, visit)
+    }
+
+    fn oldest(&mut self) -> Seq {
+        Source::oldest(self)
     }
 
     fn durable(&self) -> Seq {

@@ -124,7 +124,11 @@ fn exit_of_journal(error: &JournalError) -> Exit {
         | JournalError::Stray { .. }
         | JournalError::Foreign { .. }
         | JournalError::WrongSize { .. }
+        | JournalError::NotCovered { .. }
+        | JournalError::Unfinished { .. }
+        | JournalError::Orphaned { .. }
         | JournalError::NotFound { .. } => Exit::JournalCorrupt,
+        JournalError::NotEmpty { .. } => Exit::CannotCreate,
         JournalError::NewerVersion { .. } => Exit::NewerJournal,
         JournalError::Divergence { .. } | JournalError::OutOfOrder { .. } | JournalError::BadFrame { .. } => {
             Exit::Divergence

@@ -1,7 +1,7 @@
 //! Market data's part of a start: its configuration, and the market as recovery left it.
 //!
-//! Books come from the engine, so that nothing before the last command has to be there any more. Statistics and candles
-//! come from the last day of the event journal, as far as it is there: the engine does not keep them, and no file does.
+//! Books come from the engine, statistics and candles from what recovery followed: of events before the last command none
+//! has to be there any more.
 
 use crate::clock::SteadyClock;
 use crate::config::Config;
@@ -12,13 +12,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use xq_engine::Exchange;
 use xq_gateway::{Delays, Market, MarketBorders, MarketConfig, MarketLimits, Transport};
-use xq_protocol::{
-    DayRolled, Event, Hash, JournalId, KeyState, Message, Nanos, ParticipantId, Reserved, RestingAdded, Seq,
-    SeriesTold, Traded,
-};
-
-/// Trades older than this are not looked for: no candle is longer.
-const HISTORY: u64 = 86_400_000_000_000;
+use xq_protocol::{Hash, JournalId, KeyState, Nanos, ParticipantId, Reserved, RestingAdded, Seq, SeriesTold};
 
 /// Where market data listens and what it may take; none when it is switched off.
 pub(crate) fn market_config(config: &Config) -> Option<MarketConfig> {
@@ -52,8 +46,6 @@ pub(crate) struct Seed {
     keys: Vec<(Hash, ParticipantId)>,
     journal_id: JournalId,
     last: Seq,
-    /// The exchange's time.
-    time: Nanos,
 }
 
 /// The market as the engine has it after its command `last`.
@@ -95,27 +87,26 @@ impl Seed {
     /// Copies what is public of the engine's state.
     pub(crate) fn of(recovered: &Recovered, limits: MarketLimits) -> Seed {
         let known = &recovered.known;
-        let (last, time) = (recovered.last_seq(), recovered.exchange.time());
+        let last = recovered.last_seq();
+        let mut market = market_of(&recovered.exchange, last, limits);
+        market.recall(&recovered.tradings);
         let valid = known.keys.iter().filter(|(_, state)| **state == KeyState::Valid);
         Seed {
-            market: market_of(&recovered.exchange, last, limits),
+            market,
             keys: valid
                 .map(|((owner, fingerprint), _)| (*fingerprint, *owner))
                 .collect(),
             journal_id: recovered.journal_id(),
             last,
-            time,
         }
     }
 
-    /// What market data begins with: `source` becomes its source of events, after it was read for the trades of the last
-    /// day.
+    /// What market data begins with: `source` becomes its source of events.
     pub(crate) fn borders(
-        mut self,
+        self,
         mut source: Source,
         (clock, bell, delays): (SteadyClock, Arc<Notify>, Arc<Delays>),
     ) -> Result<MarketBorders, Failure> {
-        self.recall(&mut source)?;
         source.skip_to(self.last.next())?;
         Ok(MarketBorders {
             source: Box::new(source),
@@ -126,24 +117,5 @@ impl Seed {
             journal_id: self.journal_id,
             delays,
         })
-    }
-
-    fn recall(&mut self, source: &mut Source) -> Result<(), Failure> {
-        let since = Nanos(self.time.0.saturating_sub(HISTORY));
-        let from = source.first_since(since, self.last);
-        if from > self.last {
-            return Ok(());
-        }
-        source.skip_to(from)?;
-        while let Some(frame) = source.next_event()? {
-            if frame.header.seq > self.last {
-                break;
-            }
-            if [Traded::TEMPLATE, DayRolled::TEMPLATE].contains(&frame.header.template_id) {
-                let event: Event<'_> = frame.event().expect("the event journal holds events");
-                self.market.recall(frame.header, &event);
-            }
-        }
-        Ok(())
     }
 }

@@ -3,7 +3,8 @@
 //! Architecture invariant: a reading only loads what others have counted; nobody waits for it. For its sake the data path
 //! times each commit, and the gateway one command in each look at the events.
 
-use crate::clock::SteadyClock;
+use crate::clock::{SteadyClock, wall_now};
+use crate::follower::FollowerWatch;
 use crate::matcher::Watched;
 use crate::progress::Durable;
 use crate::ring::Gauges;
@@ -39,6 +40,8 @@ pub struct Readings {
     pub(crate) folder: PathBuf,
     pub(crate) command_slots: usize,
     pub(crate) recovery: Duration,
+    /// What the follower tells, if there is one.
+    pub(crate) follower: Option<Arc<FollowerWatch>>,
     pub(crate) clock: SteadyClock,
 }
 
@@ -139,6 +142,7 @@ impl Collector for Readings {
         self.pipeline(&mut to)?;
         self.engine(&mut to)?;
         self.journals(&mut to)?;
+        self.follower(&mut to)?;
         self.door(&mut to)?;
         match &self.market {
             Some(market) => market_data(&mut to, market, &self.delays),
@@ -298,6 +302,48 @@ impl Readings {
         );
         let low = self.gauges.disk_is_low.load(Ordering::Relaxed);
         to.gauge(described, f64::from(u8::from(low)))
+    }
+
+    fn follower(&self, to: &mut Writer<'_>) -> fmt::Result {
+        let Some(watch) = &self.follower else {
+            return Ok(());
+        };
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let described = (
+            "xq_follower_lag_commands",
+            "Durable commands that the follower has not executed yet.",
+        );
+        to.gauge(
+            described,
+            value_of(self.durable.seq().0.saturating_sub(load(&watch.executed))),
+        )?;
+        let described = (
+            "xq_follower_compared_sequence",
+            "The last command whose events the follower has compared.",
+        );
+        to.gauge(described, value_of(load(&watch.compared)))?;
+        let described = (
+            "xq_snapshot_sequence",
+            "The last command that the newest snapshot covers.",
+        );
+        to.gauge(described, value_of(load(&watch.snapshot_seq)))?;
+        let described = (
+            "xq_follower_restarts",
+            "How often the follower could not go on and began again.",
+        );
+        to.count(described, load(&watch.restarts))?;
+        let described = ("xq_snapshots_failed", "Snapshots that could not be written.");
+        to.count(described, load(&watch.failed))?;
+        let described = (
+            "xq_snapshot_age_seconds",
+            "How long ago the newest snapshot was taken; while there is none, how long ago the follower began.",
+        );
+        let age = (wall_now().0 / 1_000_000_000).saturating_sub(load(&watch.snapshot_at));
+        to.gauge(described, value_of(age))?;
+        let described = ("xq_snapshot_bytes", "Size of the newest snapshot.");
+        to.gauge(described, value_of(load(&watch.snapshot_bytes)))?;
+        let described = ("xq_snapshot_seconds", "How long the newest snapshot took.");
+        to.gauge(described, value_of(load(&watch.snapshot_us)) / 1e6)
     }
 
     fn door(&self, to: &mut Writer<'_>) -> fmt::Result {

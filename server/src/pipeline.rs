@@ -2,6 +2,7 @@
 
 use crate::clock::SteadyClock;
 use crate::exit::Failure;
+use crate::follower::Followed;
 use crate::ingress::Ingress;
 use crate::journaler::Journaler;
 use crate::matcher::{Matcher, Outlet, Watched};
@@ -18,7 +19,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use xq_engine::Exchange;
 use xq_gateway::Durations;
-use xq_journal::{CommandJournal, EventJournal, EventPosition, SegmentPool, Storage};
+use xq_journal::{CommandJournal, EventJournal, EventKeeper, EventPosition, SegmentPool, Storage};
+use xq_protocol::{JournalId, Seq};
+
+/// Segments of each journal for which a snapshot leaves room.
+const SEGMENTS_SPARED: u64 = 4;
 
 /// How the pipeline is laid out.
 #[derive(Clone)]
@@ -81,6 +86,8 @@ pub struct Pipeline {
     commits: Arc<Durations>,
     watched: Arc<Watched>,
     pools: [Arc<SegmentPool>; 2],
+    /// Says how far events are synced.
+    synced: EventKeeper,
     timer: Option<Helper>,
     keepers: Vec<Helper>,
     matcher: Stage<Exchange>,
@@ -127,6 +134,7 @@ impl Pipeline {
         let (waited, commits): (Arc<AtomicU64>, Arc<Durations>) = Default::default();
         let watched: Arc<Watched> = Arc::default();
         let pools = [recovered.commands.pool(), recovered.events.pool()];
+        let synced = recovered.events.keeper();
         let keepers = keeper::start(
             &recovered.commands,
             &recovered.events,
@@ -195,6 +203,7 @@ impl Pipeline {
             commits,
             watched,
             pools,
+            synced,
             timer: None,
             keepers,
             matcher,
@@ -229,6 +238,31 @@ impl Pipeline {
     /// When the journal cannot be mapped.
     pub fn source(&self) -> Result<Source, Failure> {
         Source::open(&self.storage, &self.position, self.durable.clone())
+    }
+
+    /// The same, from behind what a snapshot covers.
+    ///
+    /// # Errors
+    /// As [`Pipeline::source`].
+    pub(crate) fn source_behind(&self, covered: Option<Seq>) -> Result<Source, Failure> {
+        let mut source = self.source()?;
+        if let Some(covered) = covered {
+            source.skip_to(covered.next())?;
+        }
+        Ok(source)
+    }
+
+    /// What a follower of this journal reads.
+    pub(crate) fn followed(&self, id: JournalId) -> Followed {
+        let segments: u64 = self.pools.iter().map(|pool| pool.segment_size()).sum();
+        Followed {
+            id,
+            spare: segments.saturating_mul(SEGMENTS_SPARED),
+            storage: Arc::clone(&self.storage),
+            position: Arc::clone(&self.position),
+            durable: self.durable.clone(),
+            synced: self.synced.another(),
+        }
     }
 
     /// How far commands are durable.
@@ -298,7 +332,7 @@ impl<T> Stage<T> {
 }
 
 impl Helper {
-    fn end(self) -> Result<(), Failure> {
+    pub(crate) fn end(self) -> Result<(), Failure> {
         self.halt.store(true, Ordering::Release);
         self.thread.thread().unpark();
         self.thread

@@ -4,14 +4,17 @@ use crate::clock::{ClockLeap, SteadyClock};
 use crate::exit::Failure;
 use crate::known::Known;
 use crate::lockout;
+use crate::state::{self, Order, State, Wanted};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 use xq_engine::{Events, Exchange};
+use xq_gateway::{Begun, Tradings};
 use xq_journal::{
-    ChainHash, CommandJournal, CommandReader, CommandReport, CommandSettings, EventJournal, EventRecovered,
-    EventRecovery, EventSettings, FileStorage, Storage, UnrecoveredEvents, UnrecoveredJournal, Verify,
+    ChainHash, CommandJournal, CommandReader, CommandReport, CommandSettings, Error, EventJournal,
+    EventRecovered, EventRecovery, EventSettings, FileStorage, Start, Storage, UnrecoveredEvents,
+    UnrecoveredJournal, Verify, Witness, check_finished, snapshot_name, snapshots,
 };
 use xq_protocol::{Command, Frame, JournalId, Nanos, Seq};
 
@@ -31,6 +34,8 @@ pub struct Journals {
 pub struct Report {
     /// The command journal as it was found, and what was cut.
     pub commands: CommandReport,
+    /// The last command that the snapshot covers with which recovery began; none when it began with the first command.
+    pub snapshot: Option<Seq>,
     /// Events compared, and made again.
     pub events: EventRecovered,
     /// Hash over all events.
@@ -48,6 +53,10 @@ pub struct Recovered {
     pub(crate) scratch: Events,
     /// What the journal says of configuration, participants and keys.
     pub known: Known,
+    /// What the doors know before the first event after the snapshot.
+    pub(crate) begun: Begun,
+    /// What trading came to.
+    pub(crate) tradings: Tradings,
     /// What was found and done.
     pub report: Report,
 }
@@ -67,7 +76,7 @@ impl Recovered {
 /// Told, now and then, how many commands of how many were executed again.
 pub type Progress<'a> = &'a mut dyn FnMut(Seq, Seq);
 
-/// Makes both journals whole and executes all commands again.
+/// Makes both journals whole and executes all commands again, or those after the newest snapshot that can be used.
 ///
 /// Why it may be killed at any step: the journals' own recoveries may be, and executing again only appends
 /// events that the commands already there give.
@@ -81,6 +90,7 @@ pub fn recover(
     progress: Progress<'_>,
 ) -> Result<Recovered, Failure> {
     let storage = lock_folder(&journals.folder)?;
+    check_finished(&*storage)?;
     lockout::check(&storage)?;
     let recovered = recover_locked(&storage, journals, (clock, leap), progress);
     recovered.inspect_err(|failure| lockout::leave(&storage, failure))
@@ -93,23 +103,40 @@ fn recover_locked(
     progress: Progress<'_>,
 ) -> Result<Recovered, Failure> {
     let started = Instant::now();
-    let unrecovered = UnrecoveredJournal::open(Arc::clone(storage), journals.commands.clone())?;
     let known_id = journals.commands.expected_id.or_else(|| journal_id_of(storage));
-    let fresh_id = match known_id {
-        Some(id) => id,
-        None => name_of_begun(storage, &unrecovered)?,
+    let Behind {
+        id,
+        start,
+        mut state,
+        events,
+        unused,
+    } = behind(storage, journals, known_id)?;
+    let settings = CommandSettings {
+        start: start.map(|start| start.commands),
+        ..journals.commands.clone()
     };
-    let events = UnrecoveredEvents::open(Arc::clone(storage), journals.events.clone(), fresh_id)?;
-    let witness = events.witness();
-    let (commands, found) = unrecovered.recover(witness.as_slice(), fresh_id)?;
+    let covered = [start.map(|start| start.seq), unused];
+    let snapshots = covered.into_iter().flatten().map(|seq| Witness {
+        seq,
+        what: "a snapshot",
+    });
+    let witnesses: Vec<Witness> = events.witness().into_iter().chain(snapshots).collect();
+    let unrecovered = UnrecoveredJournal::open(Arc::clone(storage), settings)?;
+    let (commands, found) = unrecovered.recover(&witnesses, id)?;
     clock.check(Nanos(found.last_time_ns), leap)?;
-    let mut replay = Replay {
-        exchange: Exchange::new(),
-        scratch: Events::new(),
-        known: Known::default(),
+    let begun = match start {
+        Some(_) => state.begun(),
+        None => Begun::default(),
     };
-    let (events, done) = replay.run(storage, found.last_seq, events.recover()?, progress)?;
+    let mut replay = Replay {
+        state,
+        scratch: Events::new(),
+    };
+    let covered = start.map_or(Seq::ZERO, |start| start.seq);
+    let stretch = (covered.next(), found.last_seq);
+    let (events, done) = replay.run(storage, stretch, events.recover()?, progress)?;
     let report = Report {
+        snapshot: start.map(|start| start.seq),
         commands: found,
         events: done,
         event_hash: events.event_hash(),
@@ -119,17 +146,84 @@ fn recover_locked(
         storage: Arc::clone(storage),
         commands,
         events,
-        exchange: replay.exchange,
+        exchange: replay.state.exchange,
         scratch: replay.scratch,
-        known: replay.known,
+        known: replay.state.known,
+        begun,
+        tradings: replay.state.tradings,
         report,
     })
 }
 
+/// Where recovery begins: behind a snapshot, or with nothing.
+struct Behind {
+    id: JournalId,
+    start: Option<Start>,
+    state: State,
+    events: UnrecoveredEvents,
+    /// The last command of the newest snapshot that is whole and cannot be used.
+    unused: Option<Seq>,
+}
+
+/// Finds the newest snapshot that can be used, and opens the events from there on.
+fn behind(
+    storage: &Arc<dyn Storage>,
+    journals: &Journals,
+    known_id: Option<JournalId>,
+) -> Result<Behind, Failure> {
+    let open = |start: Option<Start>, id| {
+        let settings = EventSettings {
+            start,
+            ..journals.events.clone()
+        };
+        UnrecoveredEvents::open(Arc::clone(storage), settings, id)
+    };
+    let mut unused = None;
+    if let Some(id) = known_id {
+        let all = (Order::NewestFirst, Wanted::Any);
+        let searched = state::usable(storage, id, all, |start| Ok(open(Some(*start), id)?))?;
+        unused = searched.unused;
+        if let Some(found) = searched.found {
+            return Ok(Behind {
+                id,
+                start: Some(found.head.start),
+                state: found.state,
+                events: found.accepted,
+                unused,
+            });
+        }
+    }
+    let id = match known_id {
+        Some(id) => id,
+        None => {
+            no_snapshots(storage)?;
+            let unrecovered = UnrecoveredJournal::open(Arc::clone(storage), journals.commands.clone())?;
+            name_of_begun(storage, &unrecovered)?
+        }
+    };
+    Ok(Behind {
+        id,
+        start: None,
+        state: State::default(),
+        events: open(None, id)?,
+        unused,
+    })
+}
+
+/// Refuses to give a journal a name beside snapshots: there was one before, whose commands are gone.
+fn no_snapshots(storage: &Arc<dyn Storage>) -> Result<(), Failure> {
+    match snapshots(&**storage)?.first() {
+        Some(newest) => Err(Error::Orphaned {
+            file: format!("{}/{}", storage.place(), snapshot_name(*newest)),
+        }
+        .into()),
+        None => Ok(()),
+    }
+}
+
 struct Replay {
-    exchange: Exchange,
+    state: State,
     scratch: Events,
-    known: Known,
 }
 
 /// Bytes of events that go to be compared in one piece.
@@ -143,12 +237,12 @@ impl Replay {
     fn run(
         &mut self,
         storage: &Arc<dyn Storage>,
-        last: Seq,
+        (first, last): (Seq, Seq),
         events: EventRecovery,
         progress: Progress<'_>,
     ) -> Result<(EventJournal, EventRecovered), Failure> {
         // Recovery has verified checksums and chain just now.
-        let reader = CommandReader::open(Arc::clone(storage), Verify::Order, Seq(1))?;
+        let reader = CommandReader::open(Arc::clone(storage), Verify::Order, first)?;
         let (pieces, waiting) = sync_channel(PIECES_WAITING);
         std::thread::scope(|scope| {
             let comparing = scope.spawn(move || compare(events, &waiting));
@@ -175,12 +269,9 @@ impl Replay {
                 break;
             };
             let frame = frame_of(bytes, seq)?;
-            self.known.note_command(&frame);
-            self.exchange.apply(seq, &frame, &mut self.scratch);
+            self.state.apply(seq, &frame, &mut self.scratch);
             for event in self.scratch.frames() {
                 piece.extend_from_slice(event.bytes());
-                self.known
-                    .note_event(&event.frame().expect("the exchange writes whole events"));
             }
             if piece.len() >= PIECE {
                 let full = std::mem::replace(&mut piece, Vec::with_capacity(room));
@@ -245,10 +336,13 @@ pub fn lock_folder(folder: &Path) -> Result<Arc<dyn Storage>, Failure> {
     }
 }
 
-/// The identity of the journal there, by its first command; none when there is none that can be read. Whatever is
-/// wrong with the journal then is for its recovery to say.
+/// The identity of the journal there, by its first command or, where that is archived, by the oldest segment there is;
+/// none when there is none that can be read. Whatever is wrong with the journal then is for its recovery to say.
 pub fn journal_id_of(storage: &Arc<dyn Storage>) -> Option<JournalId> {
-    let mut reader = CommandReader::open(Arc::clone(storage), Verify::Order, Seq(1)).ok()?;
+    let mut reader = CommandReader::open_oldest(Arc::clone(storage), Verify::Order).ok()?;
+    if reader.next_seq() > Seq(1) {
+        return reader.id().ok()?;
+    }
     let bytes = reader.next_command(Seq(1)).ok()??;
     let (frame, _) = Frame::split(bytes).ok()?;
     match frame.command() {

@@ -3,11 +3,12 @@
 use crate::clock::{ClockLeap, SteadyClock};
 use crate::config::Config;
 use crate::exit::Failure;
+use crate::follower::{Cadence, FollowerWatch, Post};
 use crate::ingress::Ingress;
 use crate::market::{Seed, market_config};
 use crate::metrics::Readings;
 use crate::opening;
-use crate::pipeline::{Pipeline, PipelineConfig, Stopped};
+use crate::pipeline::{Helper, Pipeline, PipelineConfig, Stopped};
 use crate::publisher::Bell;
 use crate::recovery::{Journals, Progress, Report, recover};
 use crate::ring::Gauges;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use xq_gateway::{Borders, Delays, Gateway, GatewayConfig, GatewayError, Limits, MarketDoor, Transport};
 use xq_journal::{CommandSettings, EventSettings};
-use xq_protocol::{COMMANDS, CommandFrame, Count, Event, Rejected, Seq};
+use xq_protocol::{COMMANDS, CommandFrame, Count, Event, JournalId, Rejected, Seq};
 
 const MIB: u64 = 1 << 20;
 /// How long a start waits on a full disk for one of its first commands to be told.
@@ -32,6 +33,8 @@ pub struct Server {
     market: Option<MarketDoor>,
     delays: Arc<Delays>,
     pipeline: Pipeline,
+    follower: Option<Helper>,
+    followed: Arc<FollowerWatch>,
     clock: SteadyClock,
     report: Report,
     folder: PathBuf,
@@ -61,7 +64,8 @@ impl Server {
             .collect();
         let threads = PipelineConfig::of(config, clock, bells);
         threads.check()?;
-        let recovered = recover(&Journals::of(config), &clock, leap, progress)?;
+        let mut recovered = recover(&Journals::of(config), &clock, leap, progress)?;
+        let begun = std::mem::take(&mut recovered.begun);
         let last = recovered.last_seq();
         let first = opening::commands(
             &config.exchange,
@@ -71,15 +75,17 @@ impl Server {
         )?;
         let report = recovered.report.clone();
         let seed = market.as_ref().map(|market| Seed::of(&recovered, market.limits));
+        let (id, followed) = (recovered.journal_id(), Arc::<FollowerWatch>::default());
         let mut pipeline = Pipeline::start(&threads, recovered)?;
         let opened = open(&pipeline, last, &first).and_then(|()| {
             pipeline.tick_every(Duration::from_millis(config.threads.tick_interval_ms), clock)?;
             let borders = Borders {
                 ingress: Box::new(pipeline.ingress()),
-                source: Box::new(pipeline.source()?),
+                source: Box::new(pipeline.source_behind(report.snapshot)?),
                 clock: Arc::new(clock),
                 bell,
                 delays: Arc::clone(&delays),
+                begun,
             };
             let gateway = Gateway::start(gateway_config(config), borders).map_err(failure_of)?;
             let market = market
@@ -90,13 +96,16 @@ impl Server {
                     let borders = move || borders().unwrap_or_else(|failure| failure.end_process());
                     MarketDoor::start(market, borders).map_err(failure_of)
                 });
-            Ok((gateway, market.transpose()?))
+            let follower = followed_by(&pipeline, (id, report.snapshot), Cadence::of(config), &followed)?;
+            Ok((gateway, market.transpose()?, follower))
         });
         match opened {
-            Ok((gateway, market)) => Ok(Server {
+            Ok((gateway, market, follower)) => Ok(Server {
                 gateway,
                 market,
                 delays,
+                follower,
+                followed,
                 pipeline,
                 clock,
                 report,
@@ -118,6 +127,11 @@ impl Server {
     /// Where market data listens, if there is any.
     pub fn market_data(&self) -> Option<SocketAddr> {
         self.market.as_ref().map(MarketDoor::address)
+    }
+
+    /// What the follower tells; all zero without one.
+    pub fn followed(&self) -> &FollowerWatch {
+        &self.followed
     }
 
     /// What recovery found.
@@ -145,6 +159,7 @@ impl Server {
             folder: self.folder.clone(),
             command_slots: self.command_slots,
             recovery: self.report.took,
+            follower: self.follower.is_some().then(|| Arc::clone(&self.followed)),
             clock: self.clock,
         }
     }
@@ -172,6 +187,9 @@ impl Server {
         if let Some(market) = self.market {
             market.stop();
         }
+        if let Some(follower) = self.follower {
+            follower.end()?;
+        }
         let last = opening::all_sessions_down(self.clock.now());
         if offer(&mut self.pipeline.ingress(), &self.pipeline.gauges(), &[last]).is_err() {
             tracing::warn!(
@@ -186,6 +204,29 @@ impl Server {
 fn rings(bell: &Arc<Notify>) -> Bell {
     let bell = Arc::clone(bell);
     Arc::new(move || bell.notify_one())
+}
+
+/// Starts the follower, if there is to be one.
+fn followed_by(
+    pipeline: &Pipeline,
+    (id, base): (JournalId, Option<Seq>),
+    cadence: Option<Cadence>,
+    watch: &Arc<FollowerWatch>,
+) -> Result<Option<Helper>, Failure> {
+    cadence
+        .map(|cadence| Post::start(pipeline.followed(id), base, cadence, Arc::clone(watch)))
+        .transpose()
+}
+
+impl Cadence {
+    /// As configured; none without a follower.
+    fn of(config: &Config) -> Option<Cadence> {
+        let follower = &config.follower;
+        follower.enabled.then(|| Cadence {
+            commands: follower.snapshot_every_commands,
+            time: Duration::from_secs(follower.snapshot_every_s),
+        })
+    }
 }
 
 impl Journals {
@@ -204,6 +245,7 @@ impl Journals {
             events: EventSettings {
                 segment_size: journal.event_segment_mib * MIB,
                 prepared_segments: journal.prepared_segments,
+                ..EventSettings::default()
             },
         }
     }
@@ -325,7 +367,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::ring::{RING_SLOTS_MIN, command_ring};
-    use xq_protocol::{JournalId, Nanos};
+    use xq_protocol::Nanos;
 
     /// A ring that nobody reads, as while the journaler waits for room.
     fn on_a_full_disk(frames: &[CommandFrame]) -> Result<(), Failure> {

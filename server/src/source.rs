@@ -4,8 +4,9 @@ use crate::exit::Failure;
 use crate::progress::Durable;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use xq_gateway::Again;
 use xq_journal::{EventPosition, EventReader, Storage};
-use xq_protocol::{Frame, Nanos, Seq};
+use xq_protocol::{Frame, Seq};
 
 /// Most events visited by one poll.
 const POLL_EVENTS: usize = 4_096;
@@ -40,21 +41,6 @@ impl Source {
         Ok(self.reader.seek(from)?)
     }
 
-    /// The first command, up to `last`, that came at this time or later, or the one after `last`; commands whose events
-    /// are not there any more count as earlier.
-    pub fn first_since(&mut self, time: Nanos, last: Seq) -> Seq {
-        let (mut low, mut high) = (Seq(1), last.next());
-        while low < high {
-            let middle = Seq(low.0 + (high.0 - low.0) / 2);
-            let is_later = self.again.seek(middle).and_then(|()| self.again.next_event());
-            match is_later {
-                Ok(Some(event)) if frame_of(event).header.time >= time => high = middle,
-                Ok(_) | Err(_) => low = middle.next(),
-            }
-        }
-        low
-    }
-
     /// The next event that may be told, if there is one.
     ///
     /// # Errors
@@ -76,10 +62,15 @@ impl Source {
     }
 
     /// Visits again the events from command `from` on, up to the last that was polled, until the visitor breaks.
-    pub fn read_from(&mut self, from: Seq, visit: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) {
+    ///
+    /// A client asks for this, so that what is archived or damaged, old as it is, ends nothing but the answer.
+    pub fn read_from(&mut self, from: Seq, visit: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) -> Again {
         let end = self.reader.cursor();
         if from >= end.seq && end.index == 0 {
-            return;
+            return Again::Visited;
+        }
+        if from < self.oldest() {
+            return Again::Gone;
         }
         let read = self.again.seek(from).and_then(|()| {
             while self.again.cursor() < end {
@@ -90,9 +81,21 @@ impl Source {
             }
             Ok(())
         });
-        if let Err(error) = read {
-            Failure::from(error).end_process();
+        match read {
+            Ok(()) => Again::Visited,
+            Err(error) => {
+                tracing::error!(from = from.0, %error, "events cannot be told again");
+                Again::Gone
+            }
         }
+    }
+
+    /// The first command whose events are not archived. Where that cannot be said, nothing can be told again.
+    pub fn oldest(&mut self) -> Seq {
+        self.again.oldest().unwrap_or_else(|error| {
+            tracing::error!(%error, "the oldest events cannot be found");
+            self.reader.cursor().seq
+        })
     }
 
     /// The last durable command.

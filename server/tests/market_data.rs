@@ -2,57 +2,13 @@
 
 mod support;
 
-use std::time::Duration;
-use support::venue::{Site, Venue};
+use support::SOON;
+use support::subscriber::{coffee, connect, day, until};
+use support::venue::Venue;
 use tokio::time::timeout;
-use xq_client::market::{LevelsTold, MarketConfig, MarketData, Update};
+use xq_client::market::{MarketData, Update};
 use xq_protocol::*;
 use xq_server::{ClockLeap, Server};
-
-const SOON: Duration = Duration::from_secs(30);
-
-async fn connect(site: &Site, server: &Server) -> MarketData {
-    let key = &site.keys["bob"];
-    let config = MarketConfig {
-        addr: server.market_data().expect("it is configured"),
-        server_name: "localhost".to_owned(),
-        ca: site.authority.cert(),
-        cert: key.cert.clone(),
-        key: key.key.clone(),
-        mtu: None,
-    };
-    MarketData::connect(&config).await.expect("the key holds")
-}
-
-async fn until(market: &mut MarketData, mut wanted: impl FnMut(&Update) -> bool) -> Update {
-    let heard = async {
-        loop {
-            let update = market.next().await.expect("it stays connected");
-            if wanted(&update) {
-                return update;
-            }
-        }
-    };
-    timeout(SOON, heard).await.expect("it is heard soon")
-}
-
-async fn coffee(market: &mut MarketData) -> (SeriesId, SeriesTold) {
-    let symbol = Symbol::from_text("COFFEE").expect("a symbol");
-    market.find(symbol).await.expect("it is listed")
-}
-
-/// What a subscriber that begins now is told of the day.
-async fn day(market: &mut MarketData, series: SeriesId) -> StatisticsTold {
-    market.follow_levels(series);
-    let told = until(market, |update| {
-        matches!(update, Update::Levels(_, LevelsTold::Statistics(_)))
-    })
-    .await;
-    match told {
-        Update::Levels(_, LevelsTold::Statistics(day)) => day,
-        other => panic!("{other:?}"),
-    }
-}
 
 #[tokio::test]
 async fn a_start_begins_with_the_books_and_the_statistics_that_were_left() {

@@ -59,6 +59,18 @@ const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
+        package: "xq-server",
+        feature: "mutant-follower-differs",
+        killers: &[Killer {
+            target: &["--test", "snapshots"],
+            test: "a_follower_compares_takes_snapshots_and_the_exchange_goes_on",
+            says: &[
+                "ended with exit status: 70, then exit status: 70",
+                "by the follower",
+            ],
+        }],
+    },
+    Mutant {
         package: "xq-engine",
         feature: "mutant-drop-dedup",
         killers: &[scenarios(&[

@@ -1,7 +1,8 @@
-//! Doors of the engine for scenarios: itself, and rebuilt from its journal before every command.
+//! Doors of the engine for scenarios: itself, rebuilt from its journal before every command, and from a snapshot and
+//! what the journal has after it.
 
 use std::collections::BTreeMap;
-use xq_engine::{Events, Exchange};
+use xq_engine::{BadSnapshot, Events, Exchange, Restoring, SectionKind};
 use xq_protocol::text::Door;
 use xq_protocol::*;
 
@@ -136,5 +137,70 @@ impl Door for Restarting {
         self.engine = fresh.replay(&commands);
         assert_eq!(self.engine.told, told, "a replay tells the same");
         self.engine.submit(speaker, command)
+    }
+}
+
+/// Sections of a snapshot.
+pub type Sections = Vec<(SectionKind, Vec<u8>)>;
+
+/// The whole state.
+pub fn saved(exchange: &Exchange) -> Sections {
+    let mut sections = Vec::new();
+    let put = &mut |kind, bytes: &[u8]| {
+        sections.push((kind, bytes.to_vec()));
+        Ok::<(), ()>(())
+    };
+    exchange.save(put).expect("a vector takes all");
+    sections
+}
+
+/// The state from its sections.
+pub fn restored(sections: &Sections) -> Result<Exchange, BadSnapshot> {
+    let mut restoring = Restoring::new();
+    for (kind, bytes) in sections {
+        restoring.section(*kind, bytes)?;
+    }
+    restoring.finish()
+}
+
+/// The engine, rebuilt before every command from a snapshot and the commands after it, at most two.
+#[derive(Default)]
+pub struct FromSnapshot {
+    pub engine: Engine,
+    snapshot: Option<(Seq, Sections)>,
+    /// Commands after the snapshot.
+    tail: Vec<CommandFrame>,
+}
+
+impl FromSnapshot {
+    fn restart(&mut self) {
+        let Some((seq, sections)) = &self.snapshot else {
+            return;
+        };
+        let mut exchange = restored(sections).expect("what was saved is a state");
+        let events = self.engine.events.get_or_insert_default();
+        for (place, command) in (1..).zip(&self.tail) {
+            let frame = command.frame().expect("a door says frames");
+            exchange.apply(Seq(seq.0 + place), &frame, events);
+        }
+        let (there, again) = (saved(&self.engine.exchange), saved(&exchange));
+        let differs = there.iter().zip(&again).find(|(there, again)| there != again);
+        assert!(differs.is_none(), "saved again it differs: {differs:?}");
+        assert_eq!(there.len(), again.len(), "as many sections");
+        self.engine.exchange = exchange;
+    }
+}
+
+impl Door for FromSnapshot {
+    fn submit(&mut self, speaker: SessionId, command: &CommandFrame) -> Vec<EventFrame> {
+        self.restart();
+        let told = self.engine.submit(speaker, command);
+        self.tail.push(*command);
+        if self.tail.len() == 3 || self.snapshot.is_none() {
+            let sections = saved(&self.engine.exchange);
+            self.snapshot = (!sections.is_empty()).then_some((self.engine.seq, sections));
+            self.tail.clear();
+        }
+        told
     }
 }

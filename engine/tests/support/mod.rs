@@ -45,7 +45,7 @@ pub struct Venue {
     pub seq: Seq,
     pub now: Nanos,
     pub req_seqs: std::collections::BTreeMap<SessionId, u64>,
-    refs: u64,
+    pub refs: u64,
 }
 
 impl Venue {

@@ -19,6 +19,8 @@ struct State {
     /// The headers and first body words of what entered the ring.
     entered: Vec<(u16, SessionId, ReqSeq, u64)>,
     is_full: bool,
+    /// Commands whose events cannot be visited again.
+    gone: std::ops::Range<u64>,
 }
 
 #[derive(Clone, Default)]
@@ -58,16 +60,28 @@ impl EventSource for Fake {
         }
         state.events.len() - from
     }
-    fn read_from(&mut self, from: Seq, visit: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) {
+    fn read_from(&mut self, from: Seq, visit: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) -> Again {
         let mut state = self.state();
         let first = state.events.partition_point(|event| event.header().seq < from);
         for at in first..state.followed {
+            if state.gone.contains(&state.events[at].header().seq.0) {
+                return Again::Gone;
+            }
             state.read_again += 1;
             if visit(&state.events[at].frame().expect("events are frames")).is_break() {
-                return;
+                break;
             }
         }
+        Again::Visited
     }
+    fn oldest(&mut self) -> Seq {
+        let state = self.state();
+        match state.gone.start {
+            0 => Seq(state.gone.end.max(1)),
+            _ => Seq(1),
+        }
+    }
+
     fn durable(&self) -> Seq {
         Seq(0)
     }
@@ -112,6 +126,7 @@ impl Bench {
             clock: Arc::new(StandingClock),
             bell: Arc::default(),
             delays: Arc::default(),
+            begun: Begun::default(),
         };
         let hub = Hub::new(limits, borders, Arc::default());
         let seq = Seq(0);
@@ -343,6 +358,50 @@ fn who_repeats_more_than_is_remembered_is_dropped() {
         bench.fake.state().read_again < 100,
         "nothing is read for it any more"
     );
+}
+
+#[test]
+fn a_repeated_request_whose_outcome_is_archived_is_refused_with_its_number() {
+    let mut bench = Bench::new(Limits::default());
+    let alice = bench.up(1);
+    let outcome = bench.events(session_of(1), ReqSeq(1), &[canceled(); 3]);
+    bench.follow();
+    bench.heard(alice);
+    bench.fake.state().gone = 0..outcome.0 + 1;
+    bench.repeat(1, outcome, 2);
+    bench.follow();
+    let refused = (DoorRejected::TEMPLATE, 1, 0);
+    assert_eq!(bench.heard(alice), (vec![refused; 2], None), "and it stays up");
+    let stats = &bench.hub.stats;
+    assert_eq!(stats.rejects(RejectReason::StaleRequest.code()), 2);
+}
+
+#[test]
+fn messages_that_are_gone_are_not_told_again_and_end_nothing_else() {
+    let mut bench = Bench::new(Limits::default());
+    let alice = bench.up(1);
+    // A mark stands at the first message of every 4,096 commands, and at every 256th.
+    let first = bench.events(session_of(1), ReqSeq(1), &vec![canceled(); 300]);
+    let second = bench.events(session_of(1), ReqSeq(2), &vec![canceled(); 300]);
+    bench.follow();
+    bench.heard(alice);
+    let told = |bench: &mut Bench, from| {
+        let (mut replay, announced) = bench.hub.replay(session_of(1), from, 1_000);
+        let (begins, mut bytes) = (replay.from().0, Vec::new());
+        while bench.hub.replay_some(&mut replay, &mut bytes) {}
+        let frame = size_of::<Header>() + size_of::<OrderCanceled>();
+        (begins, announced, bytes.len() / frame)
+    };
+    assert_eq!(told(&mut bench, 1), (1, 600, 600));
+    // What is archived is not announced.
+    bench.fake.state().gone = 0..first.0 + 1;
+    assert_eq!(told(&mut bench, 1), (513, 88, 88));
+    // What cannot be read any more ends the answer, short of what was announced.
+    bench.fake.state().gone = second.0..second.0 + 1;
+    let (begins, announced, came) = told(&mut bench, 1);
+    assert_eq!((begins, announced), (1, 600));
+    assert_eq!(came, 300, "what is there was told");
+    assert_eq!(bench.hub.poll(), 0);
 }
 
 fn cancel(req_seq: u64) -> CommandFrame {

@@ -10,12 +10,15 @@
 use super::channel::Channel;
 use super::limits::MarketLimits;
 use super::listing::Listing;
+use super::statistics::Trading;
+use super::tradings::Tradings;
 use crate::register::Map;
 use bytes::Bytes;
 use xq_protocol::{
     Date, Event, Header, Message, Nanos, OrderId, OrderRefreshed, OrderReplaced, OrderType, Phase, PhaseTold,
     Price, Qty, Reserved, RestingAdded, RestingDeleted, RestingExecuted, RestingMoved, RestingReduced, Seq,
-    SeriesDrafted, SeriesId, SeriesTold, Side, Stamp, Standing, Symbol, TradeBroken, TradeBusted, Traded,
+    SeriesDrafted, SeriesId, SeriesTold, Side, Stamp, Standing, StatisticsTold, Symbol, TradeBroken,
+    TradeBusted, Traded,
 };
 
 /// An order between its arrival and its rest.
@@ -144,17 +147,17 @@ impl Market {
         });
     }
 
-    /// Takes up a trade, or a new business day, that is older than the books: it counts for statistics and candles.
-    pub fn recall(&mut self, header: &Header, event: &Event<'_>) {
-        if let Event::Traded(traded) = event
-            && let Some(listing) = self.listing_mut(traded.series)
-        {
-            let taken = (traded.price, traded.qty, traded.taker_side);
-            listing.traded(header, taken);
-        } else if let Event::TradeBusted(busted) = event {
-            self.broken(busted);
-        } else if let Event::DayRolled(rolled) = event {
-            self.roll(rolled.date);
+    /// Takes up what trading came to so far, after [`Market::stand`].
+    pub fn recall(&mut self, tradings: &Tradings) {
+        let date = self.date;
+        for (number, listing) in (0..).zip(&mut self.listings) {
+            if let Some((listing, trading)) = listing.as_mut().zip(tradings.of(SeriesId(number))) {
+                listing.trading = Trading {
+                    day: StatisticsTold { date, ..trading.day },
+                    candles: trading.candles,
+                    changed: 0,
+                };
+            }
         }
     }
 

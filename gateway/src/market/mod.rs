@@ -16,6 +16,7 @@ mod packer;
 mod statistics;
 mod subscribers;
 mod telling;
+mod tradings;
 
 pub use counts::{Delays, MarketStats};
 pub use door::{MARKET_ALPN, MarketConfig, MarketDoor};
@@ -23,3 +24,4 @@ pub use hub::{MarketBorders, MarketHub};
 pub use limits::MarketLimits;
 pub use market::Market;
 pub use subscribers::SubscriberId;
+pub use tradings::{BadTradings, Tradings};

@@ -11,8 +11,8 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use xq_client::{Client, Config, Report, Resume};
 use xq_gateway::{
-    Borders, Clock, EventSource, Gateway, GatewayConfig, Ingress, Limits, Market, MarketBorders,
-    MarketLimits, Transport, TrialAuthority, TrialKey,
+    Again, Begun, Borders, Clock, EventSource, Gateway, GatewayConfig, Ingress, Limits, Market,
+    MarketBorders, MarketLimits, Transport, TrialAuthority, TrialKey,
 };
 use xq_protocol::*;
 
@@ -251,15 +251,20 @@ impl EventSource for Source {
         self.next = end;
         visited
     }
-    fn read_from(&mut self, from: Seq, visit: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) {
+    fn read_from(&mut self, from: Seq, visit: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) -> Again {
         let state = self.fake.state();
         let first = state.firsts[usize::try_from(from.0 - 1).expect("small")];
         for event in &state.events[first..self.next] {
             if visit(&event.frame().expect("events are frames")).is_break() {
-                return;
+                break;
             }
         }
+        Again::Visited
     }
+    fn oldest(&mut self) -> Seq {
+        Seq(1)
+    }
+
     fn durable(&self) -> Seq {
         Seq(u64::try_from(self.fake.state().firsts.len()).expect("small"))
     }
@@ -344,6 +349,7 @@ impl Fake {
             clock: Arc::new(WallClock { start, at }),
             bell: Arc::clone(&self.bell),
             delays: Arc::default(),
+            begun: Begun::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::frame::{COMMAND_FRAME_MAX, first_of, seq_of};
 use crate::memory::Map;
 use crate::names::{Kind, segment_name, survey};
 use crate::storage::{Access, Storage};
-use crate::{ChainHash, Error, SegmentNumber, Seq};
+use crate::{ChainHash, CommandStart, Error, JournalId, SegmentNumber, Seq};
 use std::sync::Arc;
 
 /// How much a reader checks beyond what keeps it within bounds and in order.
@@ -39,6 +39,9 @@ pub struct CommandReader {
 struct OpenSegment {
     name: String,
     number: SegmentNumber,
+    first_seq: Seq,
+    /// The chain that its header carries in.
+    carried: ChainHash,
     map: Map,
     block: usize,
     /// Start of the current batch's rest: the next frame, and the end of the frames.
@@ -50,11 +53,11 @@ struct OpenSegment {
 }
 
 impl CommandReader {
-    /// Opens a folder to read from the command `from` on (at least 1). The writer may be at work beside it.
+    /// Opens a folder to read from its oldest command on, whichever that is.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when `from` is before the first segment; [`Error::Io`], [`Error::Stray`].
-    pub fn open(storage: Arc<dyn Storage>, verify: Verify, from: Seq) -> Result<Self, Error> {
+    /// [`Error::Io`], [`Error::Stray`].
+    pub fn open_oldest(storage: Arc<dyn Storage>, verify: Verify) -> Result<Self, Error> {
         let mut reader = Self {
             storage,
             verify,
@@ -62,6 +65,17 @@ impl CommandReader {
             open: None,
             next: Seq(1),
         };
+        reader.extend_index()?;
+        reader.next = reader.oldest().unwrap_or(Seq(1));
+        Ok(reader)
+    }
+
+    /// Opens a folder to read from the command `from` on (at least 1). The writer may be at work beside it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when `from` is before the first segment; [`Error::Io`], [`Error::Stray`].
+    pub fn open(storage: Arc<dyn Storage>, verify: Verify, from: Seq) -> Result<Self, Error> {
+        let mut reader = Self::open_oldest(storage, verify)?;
         reader.seek(from)?;
         Ok(reader)
     }
@@ -70,6 +84,37 @@ impl CommandReader {
     #[must_use]
     pub fn next_seq(&self) -> Seq {
         self.next
+    }
+
+    /// The segment that holds the last command read: where a journal is read from behind a snapshot of it. None before
+    /// the first.
+    #[must_use]
+    pub fn start(&self) -> Option<CommandStart> {
+        self.open.as_ref().map(|open| CommandStart {
+            segment: open.number,
+            first_seq: open.first_seq,
+            chain: open.carried,
+        })
+    }
+
+    /// The first sequence of the oldest segment there; none when the journal was never begun.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Seq> {
+        self.index.first().map(|(_, first)| *first)
+    }
+
+    /// The journal that the oldest segment belongs to.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn id(&self) -> Result<Option<JournalId>, Error> {
+        let Some((number, first)) = self.index.first() else {
+            return Ok(None);
+        };
+        match self.map(&segment_name(Kind::Command, *number), *first)?.1 {
+            HeaderState::Valid(header) => Ok(Some(header.id)),
+            HeaderState::Blank | HeaderState::Bad => Ok(None),
+        }
     }
 
     /// Goes to any sequence that is, or will be, in the journal.
@@ -181,6 +226,8 @@ impl CommandReader {
         self.open = Some(OpenSegment {
             name,
             number,
+            first_seq: header.first_seq,
+            carried: header.chain,
             map,
             block,
             frame,
@@ -200,10 +247,13 @@ impl CommandReader {
             .map_err(|e| Error::io(&place, "listing", (0, Seq::ZERO), e))?;
         let known = self.index.last().map(|(number, _)| *number);
         let folder = survey(Kind::Command, SegmentNumber(0), &names)?;
+        let after = known
+            .map(SegmentNumber::next)
+            .or_else(|| folder.segments.first().copied());
         for number in folder
             .segments
             .into_iter()
-            .filter(|number| known.is_none_or(|known| *number > known))
+            .filter(|number| after.is_some_and(|after| *number >= after))
         {
             let name = segment_name(Kind::Command, number);
             let (_, state) = self.map(&name, Seq::ZERO)?;

@@ -8,7 +8,7 @@ use crate::memory::{AlignedBuffer, Map, PAGE};
 use crate::names::{Kind, segment_name, survey};
 use crate::pool::{Prepared, SegmentPool};
 use crate::storage::{Access, Storage, StorageFile};
-use crate::{ChainHash, Error, JournalId, SegmentNumber, Seq, Witness};
+use crate::{ChainHash, CommandStart, Error, JournalId, SegmentNumber, Seq, Witness};
 use std::sync::Arc;
 
 /// Sizes of a command journal.
@@ -24,8 +24,8 @@ pub struct CommandSettings {
     pub batch_bytes: usize,
     /// Segments that the pool keeps ready.
     pub prepared_segments: usize,
-    /// The oldest segment that must be there: 1 unless older ones were released.
-    pub first_segment: SegmentNumber,
+    /// Where reading begins, when a snapshot covers what came before; what stands there is left alone.
+    pub start: Option<CommandStart>,
     /// The journal it must be, when that is known.
     pub expected_id: Option<JournalId>,
 }
@@ -37,7 +37,7 @@ impl Default for CommandSettings {
             block: 4096,
             batch_bytes: 1 << 20,
             prepared_segments: 2,
-            first_segment: SegmentNumber::FIRST,
+            start: None,
             expected_id: None,
         }
     }
@@ -57,6 +57,11 @@ impl CommandSettings {
             return refuse("batch_bytes must lie between 4 KiB and 64 MiB");
         }
         Ok(())
+    }
+
+    /// The oldest segment that is read.
+    fn first_segment(&self) -> SegmentNumber {
+        self.start.map_or(SegmentNumber::FIRST, |start| start.segment)
     }
 }
 
@@ -107,6 +112,15 @@ impl CommandReport {
     }
 }
 
+impl CommandReport {
+    /// The files that hold the commands, and how many bytes of each do.
+    #[must_use]
+    pub fn files(&self) -> Vec<(String, u64)> {
+        let file = |segment: &Segment| (segment_name(Kind::Command, segment.number), segment.end);
+        self.segments.iter().map(file).collect()
+    }
+}
+
 impl UnrecoveredJournal {
     /// Lists and maps the segments of a folder. Changes nothing.
     ///
@@ -117,9 +131,10 @@ impl UnrecoveredJournal {
         let names = storage
             .list()
             .map_err(|e| Error::io(storage.place(), "listing", (0, Seq::ZERO), e))?;
-        let folder = survey(Kind::Command, settings.first_segment, &names)?;
+        let folder = survey(Kind::Command, SegmentNumber::FIRST, &names)?;
         let mut segments = Vec::with_capacity(folder.segments.len());
-        for number in folder.segments {
+        let first = settings.first_segment();
+        for number in folder.segments.into_iter().filter(|number| *number >= first) {
             let name = segment_name(Kind::Command, number);
             let io = |source| Error::io(&name, "mapping", (0, Seq::ZERO), source);
             let file = storage.open(&name, Access::ReadOnly).map_err(io)?;
@@ -214,7 +229,8 @@ impl UnrecoveredJournal {
             .collect();
         let expect = Expectation {
             id: self.settings.expected_id,
-            first: self.settings.first_segment,
+            first: self.settings.first_segment(),
+            start: self.settings.start,
             fresh_size: self.settings.segment_size,
             witnesses,
             tail,
@@ -267,7 +283,7 @@ impl UnrecoveredJournal {
 
     fn into_writer(self, scan: &Scan, shape: Shape) -> Result<CommandJournal, Error> {
         let used = scan.segments.len();
-        let next = SegmentNumber(self.settings.first_segment.0 + wide(used));
+        let next = SegmentNumber(self.settings.first_segment().0 + wide(used));
         let (storage, target) = (self.storage, self.settings.prepared_segments);
         let pool = SegmentPool::new(
             Arc::clone(&storage),
@@ -337,6 +353,7 @@ pub fn inspect_image(image: &[u8], number: u64, witnesses: &[Witness]) -> Result
     let expect = Expectation {
         id: None,
         first: number,
+        start: None,
         fresh_size: wide(image.len()),
         witnesses,
         tail: Tail::AtRest,

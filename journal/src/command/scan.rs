@@ -5,7 +5,7 @@ use super::layout::{
 };
 use crate::bytes::{all_zero, narrow, short, used_length, wide};
 use crate::frame::{COMMAND_FRAME_MAX, first_of, seq_of, time_of};
-use crate::{ChainHash, Error, JournalId, SegmentNumber, Seq, Witness};
+use crate::{ChainHash, CommandStart, Error, JournalId, SegmentNumber, Seq, Witness};
 
 /// One segment file, as it was found.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct View<'a> {
 pub(crate) struct Expectation<'a> {
     pub(crate) id: Option<JournalId>,
     pub(crate) first: SegmentNumber,
+    /// What the first segment must carry in, when a snapshot says so.
+    pub(crate) start: Option<CommandStart>,
     /// Size of a segment where no header tells it, bytes.
     pub(crate) fresh_size: u64,
     pub(crate) witnesses: &'a [Witness],
@@ -95,7 +97,7 @@ pub(crate) fn scan(views: &[View<'_>], expect: &Expectation<'_>) -> Result<Scan,
     };
     let end = match (shape, headers.first()) {
         (Some(shape), Some(HeaderState::Valid(first))) => {
-            scan.start(&shape, first, expect.first);
+            scan.start(&shape, first, expect);
             scan.walk(views, &headers, &shape)?
         }
         _ => End { view: 0, offset: 0 },
@@ -204,11 +206,14 @@ fn check_gaps(views: &[View<'_>], first: SegmentNumber) -> Result<(), Error> {
 }
 
 impl Scan {
-    fn start(&mut self, shape: &Shape, first: &SegmentHeader, number: SegmentNumber) {
-        if number == SegmentNumber::FIRST {
+    fn start(&mut self, shape: &Shape, first: &SegmentHeader, expect: &Expectation<'_>) {
+        if let Some(start) = expect.start {
+            self.chain = start.chain;
+            self.last_seq = Seq(start.first_seq.0.saturating_sub(1));
+        } else if expect.first == SegmentNumber::FIRST {
             self.chain = command_chain_origin(shape.id);
         } else {
-            // Older segments were released: this header is where the history that is left begins.
+            // One segment alone: its header is where the history begins.
             self.chain = first.chain;
             self.last_seq = Seq(first.first_seq.0.saturating_sub(1));
         }

@@ -27,7 +27,8 @@ impl EventHasher {
     }
 
     /// At the start of an epoch.
-    pub(crate) fn from_chain(chain: ChainHash) -> Self {
+    #[must_use]
+    pub fn from_chain(chain: ChainHash) -> Self {
         Self {
             chain,
             state: Hasher::new_keyed(&chain.0),
@@ -79,7 +80,8 @@ impl EventHasher {
     }
 
     /// Chain value after the last closed epoch.
-    pub(crate) fn chain(&self) -> ChainHash {
+    #[must_use]
+    pub fn chain(&self) -> ChainHash {
         self.chain
     }
 

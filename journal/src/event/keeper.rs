@@ -272,6 +272,16 @@ impl EventKeeper {
         self.live.begun.load(Ordering::Acquire)
     }
 
+    /// Another helper of the same writer.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::new(
+            Arc::clone(&self.pool),
+            Arc::clone(&self.position),
+            Arc::clone(&self.live),
+        )
+    }
+
     /// Position up to which all events are on the disk, bytes over all segments.
     #[must_use]
     pub fn synced(&self) -> u64 {

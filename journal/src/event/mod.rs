@@ -1,5 +1,6 @@
 //! The event journal: what followed, derived from the commands and written through a map.
 
+pub(crate) mod at_rest;
 pub(crate) mod hasher;
 pub(crate) mod keeper;
 pub(crate) mod layout;

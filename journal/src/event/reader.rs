@@ -6,14 +6,15 @@
 
 use super::keeper::EventPosition;
 use super::layout::{
-    EventHeaderState, EventSegmentHeader, HEADER, ROOM, Record, epoch_of, records_at, slot_at, table_slots,
+    CHECK, EventHeaderState, EventSegmentHeader, HEADER, ROOM, Record, epoch_of, records_at, slot_at,
+    table_slots,
 };
 use crate::bytes::{narrow, wide};
 use crate::frame::{cursor_of, is_last_event};
 use crate::memory::Map;
-use crate::names::{Kind, segment_name};
+use crate::names::{Kind, segment_name, survey};
 use crate::storage::{Access, Storage};
-use crate::{Error, EventCursor, SegmentNumber, Seq};
+use crate::{ChainHash, Error, EventCursor, EventStart, SegmentNumber, Seq};
 use std::sync::Arc;
 
 /// Walks the events.
@@ -24,11 +25,15 @@ pub struct EventReader {
     /// The position as last loaded.
     limit: u64,
     segments: Vec<ReadSegment>,
+    /// The oldest segment there was when the reader was opened: what came before is archived.
+    oldest: SegmentNumber,
     /// Place in `segments` of the current one.
     current: usize,
     offset: usize,
     /// The event that comes next, once it is published.
     due: EventCursor,
+    /// The last epoch that was passed, and where it ends.
+    behind: Option<(Seq, EventStart)>,
 }
 
 #[derive(Debug)]
@@ -39,7 +44,7 @@ struct ReadSegment {
 }
 
 impl EventReader {
-    /// Opens the journal before its first event. `position` comes from the writer of this process, or from
+    /// Opens the journal before its first event, or the first that was not archived. `position` comes from the writer of this process, or from
     /// [`crate::EventsAtRest`].
     ///
     /// # Errors
@@ -49,14 +54,17 @@ impl EventReader {
             seq: Seq(1),
             index: 0,
         };
+        let oldest = oldest_of(&*storage)?;
         Ok(Self {
             storage,
             position,
             limit: 0,
+            oldest,
             segments: Vec::with_capacity(64),
             current: 0,
             offset: 0,
             due,
+            behind: None,
         })
     }
 
@@ -77,7 +85,7 @@ impl EventReader {
             }
             let segment = &self.segments[self.current];
             let size = segment.map.length();
-            let end = size.min(narrow(self.limit - wide(self.current) * wide(size)));
+            let end = size.min(narrow(self.limit - self.base(self.current)));
             let record = Record::read(segment.map.bytes(self.offset..end));
             let at = (wide(self.offset), self.due.seq);
             match record {
@@ -95,7 +103,11 @@ impl EventReader {
                         "the event that should stand here does not",
                     ));
                 }
-                Some(closing @ (Record::Check(_) | Record::Epoch(_))) => self.offset += closing.length(),
+                Some(closing @ Record::Check(_)) => self.offset += closing.length(),
+                Some(closing @ Record::Epoch(epoch)) => {
+                    self.offset += closing.length();
+                    self.behind = Some((epoch.last_seq, self.here(epoch.chain)));
+                }
             }
         }
     }
@@ -113,6 +125,9 @@ impl EventReader {
             .segments
             .partition_point(|segment| segment.header.first <= start);
         let Some(place) = after.checked_sub(1) else {
+            if !self.segments.is_empty() {
+                return Err(self.not_found(to));
+            }
             // Nothing is published: the first event is the next.
             (self.current, self.offset, self.due) = (
                 0,
@@ -151,7 +166,7 @@ impl EventReader {
             seq: Seq(epoch_of(to) * super::layout::EPOCH_COMMANDS + 1),
             index: 0,
         };
-        let published = narrow((self.limit - wide(place) * wide(size)).min(wide(size)));
+        let published = narrow((self.limit - self.base(place)).min(wide(size)));
         // The table is a hint that recovery mends; what it points to has to be the event it promises.
         if (records_at(size)..published).contains(&offset)
             && let Some(Record::Event(frame)) = Record::read(segment.map.bytes(offset..published))
@@ -168,8 +183,8 @@ impl EventReader {
             if self.limit == 0 {
                 return Ok(false);
             }
-            self.map_next()?;
-            self.offset = records_at(self.segments[0].map.length());
+            self.map_or_start_over()?;
+            self.stand_first();
         }
         let size = self.segments[self.current].map.length();
         if self.at() >= self.limit {
@@ -181,7 +196,7 @@ impl EventReader {
         // Between events only: what closes a command always stands behind its last event.
         let full = size - self.offset < ROOM && self.at_event();
         if full {
-            if wide(self.current + 1) * wide(size) >= self.limit {
+            if self.base(self.current + 1) >= self.limit {
                 return Ok(false);
             }
             if self.current + 1 == self.segments.len() {
@@ -197,7 +212,7 @@ impl EventReader {
     fn at_event(&self) -> bool {
         let segment = &self.segments[self.current];
         let size = segment.map.length();
-        let end = narrow((self.limit - wide(self.current) * wide(size)).min(wide(size)));
+        let end = narrow((self.limit - self.base(self.current)).min(wide(size)));
         !matches!(
             Record::read(segment.map.bytes(self.offset..end)),
             Some(Record::Check(_) | Record::Epoch(_))
@@ -205,27 +220,109 @@ impl EventReader {
     }
 
     fn at(&self) -> u64 {
-        let size = self.segments[self.current].map.length();
-        wide(self.current) * wide(size) + wide(self.offset)
+        self.base(self.current) + wide(self.offset)
+    }
+
+    /// Position of the first byte of the segment at this place among those mapped, or after them.
+    fn base(&self, place: usize) -> u64 {
+        let size = self.segments.first().map_or(0, |segment| segment.map.length());
+        (self.oldest.0 - SegmentNumber::FIRST.0 + wide(place)) * wide(size)
     }
 
     fn map_up_to_limit(&mut self) -> Result<(), Error> {
-        loop {
-            let mapped: u64 = self
-                .segments
-                .iter()
-                .map(|segment| wide(segment.map.length()))
-                .sum();
-            if self.limit <= mapped {
-                return Ok(());
-            }
-            self.map_next()?;
+        while self.limit > 0 && (self.segments.is_empty() || self.base(self.segments.len()) < self.limit) {
+            self.map_or_start_over()?;
         }
+        Ok(())
+    }
+
+    /// Where the journal is read from behind the epoch that was read last: none but between two epochs.
+    #[must_use]
+    pub fn start(&self) -> Option<EventStart> {
+        if let Some((last, start)) = self.behind
+            && last.next() == self.due.seq
+            && self.due.index == 0
+        {
+            return Some(start);
+        }
+        // The last event was read, and what closes its command was not passed yet.
+        let segment = self.segments.get(self.current)?;
+        let check = self.offset + CHECK;
+        let published = narrow((self.limit - self.base(self.current)).min(wide(segment.map.length())));
+        let closing = Record::read(segment.map.bytes(check.min(published)..published))?;
+        match closing {
+            Record::Epoch(epoch) if epoch.last_seq.next() == self.due.seq && self.due.index == 0 => {
+                Some(EventStart {
+                    offset: wide(check + closing.length()),
+                    ..self.here(epoch.chain)
+                })
+            }
+            Record::Epoch(_) | Record::Event(_) | Record::Check(_) => None,
+        }
+    }
+
+    fn here(&self, chain: ChainHash) -> EventStart {
+        let (segment, offset) = self.place();
+        EventStart {
+            segment,
+            offset,
+            chain,
+        }
+    }
+
+    /// The first command all of whose events are there: those before it are archived.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Corrupt`].
+    pub fn oldest(&mut self) -> Result<Seq, Error> {
+        self.limit = self.position.load();
+        self.map_up_to_limit()?;
+        Ok(self.segments.first().map_or(Seq(1), |segment| {
+            let EventCursor { seq, index } = segment.header.first;
+            if index == 0 { seq } else { seq.next() }
+        }))
+    }
+
+    /// Position of a place behind an epoch, as the keeper counts what is synced.
+    #[must_use]
+    pub fn position_of(&self, start: &EventStart) -> u64 {
+        let size = self.segments.first().map_or(0, |segment| segment.map.length());
+        (start.segment.0 - SegmentNumber::FIRST.0) * wide(size) + start.offset
+    }
+
+    /// Another reader of the same journal, which stands before its first event.
+    pub(crate) fn again(&self) -> Result<Self, Error> {
+        Self::open(Arc::clone(&self.storage), Arc::clone(&self.position))
+    }
+
+    /// Maps the next segment or, where that and all before it were archived meanwhile, begins anew with the oldest there
+    /// is: for whoever goes anywhere. Who reads on must not pass what it has not read.
+    fn map_or_start_over(&mut self) -> Result<(), Error> {
+        let Err(refused) = self.map_next() else {
+            return Ok(());
+        };
+        let is_gone =
+            matches!(&refused, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+        let oldest = oldest_of(&*self.storage)?;
+        if !is_gone || oldest.0 <= self.oldest.0 + wide(self.segments.len()) {
+            return Err(refused);
+        }
+        self.segments.clear();
+        self.oldest = oldest;
+        self.map_next()?;
+        self.stand_first();
+        Ok(())
+    }
+
+    /// Stands before the first event of the oldest segment.
+    fn stand_first(&mut self) {
+        let first = &self.segments[0];
+        (self.current, self.offset, self.due) = (0, records_at(first.map.length()), first.header.first);
     }
 
     /// Maps the segment after the last one mapped, whose header is published.
     fn map_next(&mut self) -> Result<(), Error> {
-        let number = SegmentNumber(wide(self.segments.len()) + 1);
+        let number = SegmentNumber(self.oldest.0 + wide(self.segments.len()));
         let name = segment_name(Kind::Event, number);
         let file = self.storage.open(&name, Access::ReadOnly);
         let map = file
@@ -258,19 +355,30 @@ impl EventReader {
         Error::NotFound {
             seq,
             file: self.storage.place().to_owned(),
-            first: Seq(1),
+            first: self
+                .segments
+                .first()
+                .map_or(Seq(1), |segment| segment.header.first.seq),
             last,
         }
     }
 
     /// Segment and offset of the next record, for messages.
     pub(crate) fn place(&self) -> (SegmentNumber, u64) {
-        (SegmentNumber(wide(self.current) + 1), wide(self.offset))
+        (
+            SegmentNumber(self.oldest.0 + wide(self.current)),
+            wide(self.offset),
+        )
     }
+}
 
-    pub(crate) fn limit(&self) -> Arc<EventPosition> {
-        Arc::clone(&self.position)
-    }
+/// The oldest segment from which on none is missing.
+fn oldest_of(storage: &dyn Storage) -> Result<SegmentNumber, Error> {
+    let names = storage
+        .list()
+        .map_err(|e| Error::io(storage.place(), "listing", (0, Seq::ZERO), e))?;
+    let folder = survey(Kind::Event, SegmentNumber::FIRST, &names)?;
+    Ok(folder.segments.first().copied().unwrap_or(SegmentNumber::FIRST))
 }
 
 fn after(cursor: EventCursor, last: bool) -> EventCursor {

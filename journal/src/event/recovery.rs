@@ -1,5 +1,6 @@
 //! Recovery of the event journal: what is there is compared with what the commands give, the rest is made again.
 
+use super::at_rest::EventsAtRest;
 use super::hasher::EventHasher;
 use super::keeper::EventPosition;
 use super::layout::{
@@ -14,7 +15,7 @@ use crate::memory::{Map, PAGE};
 use crate::names::{Kind, segment_name, survey};
 use crate::pool::{Prepared, SegmentPool};
 use crate::storage::{Access, Storage, StorageFile};
-use crate::{ChainHash, Error, EventCursor, JournalId, SegmentNumber, Seq, Witness};
+use crate::{ChainHash, Error, EventCursor, JournalId, SegmentNumber, Seq, Start, Witness};
 use std::sync::Arc;
 
 /// Sizes of an event journal.
@@ -24,6 +25,8 @@ pub struct EventSettings {
     pub segment_size: u64,
     /// Segments that the pool keeps ready.
     pub prepared_segments: usize,
+    /// Where reading begins, when a snapshot covers what came before; what stands there is left alone.
+    pub start: Option<Start>,
 }
 
 impl Default for EventSettings {
@@ -31,28 +34,29 @@ impl Default for EventSettings {
         Self {
             segment_size: 64 << 20,
             prepared_segments: 2,
+            start: None,
         }
     }
 }
 
 /// A segment as found.
 #[derive(Debug)]
-struct Found {
-    name: String,
+pub(super) struct Found {
+    pub(super) name: String,
     number: SegmentNumber,
     file: Arc<dyn StorageFile>,
-    map: Arc<Map>,
+    pub(super) map: Arc<Map>,
 }
 
 /// An event journal as it was found.
 #[derive(Debug)]
 pub struct UnrecoveredEvents {
-    storage: Arc<dyn Storage>,
-    settings: EventSettings,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) settings: EventSettings,
     id: JournalId,
-    segments: Vec<Found>,
+    pub(super) segments: Vec<Found>,
     released: Vec<String>,
-    scan: EventScan,
+    pub(super) scan: EventScan,
 }
 
 /// What was found whole.
@@ -153,7 +157,7 @@ impl UnrecoveredEvents {
         let found = Self::open_as(storage, settings, (id, Access::ReadOnly))?;
         let position = Arc::new(EventPosition::default());
         position.store(found.end_position());
-        Ok(EventsAtRest { found, position })
+        Ok(EventsAtRest::of(found, position))
     }
 
     fn open_as(
@@ -172,7 +176,8 @@ impl UnrecoveredEvents {
             .map_err(|e| Error::io(storage.place(), "listing", (0, Seq::ZERO), e))?;
         let folder = survey(Kind::Event, SegmentNumber::FIRST, &names)?;
         let mut segments = Vec::with_capacity(folder.segments.len());
-        for number in folder.segments {
+        let first = first_segment(&settings);
+        for number in folder.segments.into_iter().filter(|number| *number >= first) {
             let name = segment_name(Kind::Event, number);
             let io = |source| Error::io(&name, "mapping", (0, Seq::ZERO), source);
             let file = storage.open(&name, access).map_err(io)?;
@@ -199,7 +204,7 @@ impl UnrecoveredEvents {
                 bytes: found.map.whole(),
             })
             .collect();
-        let scan = scan(&views, id, settings.segment_size)?;
+        let scan = scan(&views, id, (settings.segment_size, settings.start.as_ref()))?;
         Ok(Self {
             storage,
             settings,
@@ -252,7 +257,7 @@ impl UnrecoveredEvents {
         let kept = self.scan.end.map_or(0, |end| end.view + 1);
         let dropped = self.dropped();
         self.remove_after(kept)?;
-        let next = SegmentNumber(wide(kept) + 1);
+        let next = SegmentNumber(first_segment(&self.settings).0 + wide(kept));
         let (storage, target) = (Arc::clone(&self.storage), self.settings.prepared_segments);
         let pool = Arc::new(SegmentPool::new(storage, Kind::Event, size, target, next));
         pool.adopt(Vec::new(), std::mem::take(&mut self.released));
@@ -262,7 +267,11 @@ impl UnrecoveredEvents {
             None => self.begin(&pool)?,
         };
         let Self {
-            storage, id, scan, ..
+            storage,
+            id,
+            scan,
+            settings,
+            ..
         } = self;
         let (due, hasher, epoch_events) = (scan.last_seq.next(), scan.hasher, scan.epoch_events);
         let standing = Standing {
@@ -274,12 +283,15 @@ impl UnrecoveredEvents {
         let journal = EventJournal::resume(id, pool, segment, &header, standing);
         let told = Arc::new(EventPosition::default());
         told.store(position);
-        let reader = EventReader::open(Arc::clone(&storage), told)?;
+        let mut reader = EventReader::open(storage, told)?;
+        if let Some(start) = settings.start {
+            reader.seek(start.seq.next())?;
+        }
         let last_seq = scan.last_seq;
         Ok(EventRecovery {
             journal,
             reader,
-            storage,
+            start: settings.start,
             last_seq,
             done: EventRecovered {
                 dropped,
@@ -291,13 +303,14 @@ impl UnrecoveredEvents {
     /// Position of the end of the whole part, counted over all segments.
     fn end_position(&self) -> u64 {
         let size = self.segments.first().map_or(0, |found| found.map.length());
+        let before = first_segment(&self.settings).0 - SegmentNumber::FIRST.0;
         self.scan
             .end
-            .map_or(0, |end| wide(end.view) * wide(size) + wide(end.offset))
+            .map_or(0, |end| (before + wide(end.view)) * wide(size) + wide(end.offset))
     }
 
     /// What stands behind the whole part and is not zero.
-    fn dropped(&self) -> Option<EventsDropped> {
+    pub(super) fn dropped(&self) -> Option<EventsDropped> {
         let (first_view, end) = self.scan.end.map_or((0, 0), |end| (end.view, end.offset));
         let mut ranges = Vec::new();
         for (place, found) in self.segments.iter().enumerate().skip(first_view) {
@@ -336,21 +349,19 @@ impl UnrecoveredEvents {
         Ok(())
     }
 
-    /// Zeroes what is torn in the last segment and mends the epoch tables.
+    /// Zeroes what is torn in the last segment, mends the epoch tables, and syncs all of it: what a process that was killed
+    /// has written is whole in memory, and from here on counts as being on the disk.
     fn reopen_last(&mut self, offset: usize) -> Result<(Prepared, EventSegmentHeader, usize), Error> {
         let size = self.segments.first().map_or(0, |found| found.map.length());
         self.mend_tables(size);
-        let last = self.segments.pop().expect("the end lies in a segment");
+        let last = self.segments.last().expect("the end lies in a segment");
         last.map.clear(offset..size);
-        let synced = last.file.sync_map(&last.map, 0..size);
-        synced.map_err(|e| {
-            Error::io(
-                &last.name,
-                "erasing torn events",
-                (wide(offset), self.scan.last_seq),
-                e,
-            )
-        })?;
+        for found in &self.segments {
+            let synced = found.file.sync_map(&found.map, 0..size);
+            synced
+                .map_err(|e| Error::io(&found.name, "syncing what was found", (0, self.scan.last_seq), e))?;
+        }
+        let last = self.segments.pop().expect("it was there just now");
         let EventHeaderState::Valid(header) = EventSegmentHeader::read(&last.name, last.map.whole())? else {
             unreachable!("the whole part ends in a segment whose header is valid")
         };
@@ -377,6 +388,18 @@ impl UnrecoveredEvents {
         let slots = table_slots(size);
         for (place, found) in self.segments.iter().enumerate() {
             let mut table = vec![0; slots];
+            // Of the segment in which reading began, what stands before is not known and stays.
+            let unread = self
+                .settings
+                .start
+                .filter(|_| place == 0)
+                .map_or(0, |start| start.events.offset);
+            for (slot, offset) in table.iter_mut().enumerate() {
+                let there = u32_at(found.map.whole(), slot_at(slot));
+                if u64::from(there) < unread {
+                    *offset = there;
+                }
+            }
             let of_segment = self.scan.epochs.iter().filter(|(view, _, _)| *view == place);
             of_segment.for_each(|(_, slot, offset)| table[*slot] = short(*offset));
             for (slot, offset) in table.into_iter().enumerate() {
@@ -405,39 +428,11 @@ impl UnrecoveredEvents {
     }
 }
 
-/// The whole part of an event journal that nobody writes.
-#[derive(Debug)]
-pub struct EventsAtRest {
-    found: UnrecoveredEvents,
-    position: Arc<EventPosition>,
-}
-
-impl EventsAtRest {
-    /// What was found.
-    #[must_use]
-    pub fn report(&self) -> EventReport {
-        self.found.report()
-    }
-
-    /// What stands behind the whole part: a start will drop it and make its events again.
-    #[must_use]
-    pub fn unfit(&self) -> Option<EventsDropped> {
-        self.found.dropped()
-    }
-
-    /// The hasher after the last event, to go on with those that are missing.
-    #[must_use]
-    pub fn hasher(&self) -> EventHasher {
-        self.found.scan.hasher.clone()
-    }
-
-    /// A reader that stands before the first event and ends after the last whole command.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn reader(&self) -> Result<EventReader, Error> {
-        EventReader::open(Arc::clone(&self.found.storage), Arc::clone(&self.position))
-    }
+/// The oldest segment that is read.
+fn first_segment(settings: &EventSettings) -> SegmentNumber {
+    settings
+        .start
+        .map_or(SegmentNumber::FIRST, |start| start.events.segment)
 }
 
 /// An event journal that is being compared with the events of a replay, and then made whole.
@@ -446,7 +441,7 @@ pub struct EventRecovery {
     journal: EventJournal,
     /// Reads what was there.
     reader: EventReader,
-    storage: Arc<dyn Storage>,
+    start: Option<Start>,
     last_seq: Seq,
     done: EventRecovered,
 }
@@ -502,8 +497,11 @@ impl EventRecovery {
 
     /// Event hashes up to a place with one or another event there.
     fn hashes(&self, cursor: EventCursor, ends: [&[u8]; 2]) -> Result<[ChainHash; 2], Error> {
-        let mut reader = EventReader::open(Arc::clone(&self.storage), self.reader.limit())?;
-        let mut hasher = EventHasher::new(self.journal.id());
+        let (mut reader, mut hasher) = (self.reader.again()?, EventHasher::new(self.journal.id()));
+        if let Some(start) = self.start {
+            reader.seek(start.seq.next())?;
+            hasher = EventHasher::from_chain(start.events.chain);
+        }
         while let Some(frame) = reader.next_event()? {
             if cursor_of(frame) == cursor {
                 break;

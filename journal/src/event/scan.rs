@@ -6,14 +6,14 @@
 
 use super::hasher::EventHasher;
 use super::layout::{
-    EpochRecord, EventHeaderState, EventSegmentHeader, ROOM, Record, ends_epoch, epoch_of, records_at,
+    EPOCH, EpochRecord, EventHeaderState, EventSegmentHeader, ROOM, Record, ends_epoch, epoch_of, records_at,
     slot_at, starts_epoch, table_slots,
 };
 use crate::bytes::{narrow, u32_at, wide};
 use crate::checksum::Crc32c;
 use crate::frame::{cursor_of, is_last_event};
 use crate::names::{Kind, segment_name};
-use crate::{ChainHash, Error, EventCursor, JournalId, SegmentNumber, Seq};
+use crate::{ChainHash, Error, EventCursor, JournalId, SegmentNumber, Seq, Start};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Epochs that may wait for their hash.
@@ -87,28 +87,34 @@ struct Closing<'a> {
 /// # Errors
 /// What cannot be a crash's doing: [`Error::Foreign`], [`Error::Misnamed`], [`Error::MissingSegment`],
 /// [`Error::NewerVersion`], [`Error::WrongSize`], and [`Error::Corrupt`] for a checked epoch whose chain is wrong.
-pub(crate) fn scan(views: &[EventView<'_>], id: JournalId, fresh_size: u64) -> Result<EventScan, Error> {
+pub(crate) fn scan(
+    views: &[EventView<'_>],
+    id: JournalId,
+    (fresh_size, start): (u64, Option<&Start>),
+) -> Result<EventScan, Error> {
     let walker = Walker {
         views,
-        headers: check_headers(views, id, fresh_size)?,
+        headers: check_headers(views, id, (fresh_size, start))?,
     };
+    let begins = walker.begins(start)?;
     let mut scan = EventScan {
         id: None,
         end: None,
-        last_seq: Seq::ZERO,
-        hasher: EventHasher::new(id),
+        last_seq: start.map_or(Seq::ZERO, |start| start.seq),
+        hasher: start.map_or_else(
+            || EventHasher::new(id),
+            |start| EventHasher::from_chain(start.events.chain),
+        ),
         epoch_events: 0,
         epochs: Vec::new(),
         surviving: Seq::ZERO,
     };
     if let Some(EventHeaderState::Valid(header)) = walker.headers.first() {
-        let begins = header.first
-            == EventCursor {
-                seq: Seq(1),
-                index: 0,
-            }
-            && header.chain == scan.hasher.chain();
-        if !begins {
+        let first = EventCursor {
+            seq: Seq(1),
+            index: 0,
+        };
+        if start.is_none() && (header.first, header.chain) != (first, scan.hasher.chain()) {
             let what = "its header does not begin a journal";
             return Err(Error::corrupt(views[0].name, (0, Seq(1)), what));
         }
@@ -117,7 +123,7 @@ pub(crate) fn scan(views: &[EventView<'_>], id: JournalId, fresh_size: u64) -> R
         let hasher = scan.hasher.clone();
         let (walked, hashed) = std::thread::scope(|scope| {
             let hashing = scope.spawn(move || hash(hasher, &waiting));
-            let walked = scan.walk(&walker, epochs);
+            let walked = scan.walk(&walker, begins, epochs);
             (walked, hashing.join())
         });
         // What the chain says is said of an earlier place than where the walk went on to.
@@ -131,7 +137,7 @@ pub(crate) fn scan(views: &[EventView<'_>], id: JournalId, fresh_size: u64) -> R
 fn check_headers(
     views: &[EventView<'_>],
     expected: JournalId,
-    fresh_size: u64,
+    (fresh_size, start): (u64, Option<&Start>),
 ) -> Result<Vec<EventHeaderState>, Error> {
     let mut headers = Vec::with_capacity(views.len());
     let mut size = None;
@@ -160,7 +166,7 @@ fn check_headers(
         headers.push(state);
     }
     let size = size.unwrap_or(fresh_size);
-    let mut due = SegmentNumber::FIRST;
+    let mut due = start.map_or(SegmentNumber::FIRST, |start| start.events.segment);
     for view in views {
         if view.number != due {
             let file = segment_name(Kind::Event, due);
@@ -202,15 +208,17 @@ fn hash(mut hasher: EventHasher, epochs: &Receiver<Epoch<'_>>) -> Result<EventHa
 }
 
 impl EventScan {
-    /// Goes through all commands whose check holds, from the first segment's start, and hands their epochs on to be
+    /// Goes through all commands whose check holds, from where reading begins, and hands their epochs on to be
     /// hashed.
-    fn walk<'a>(&mut self, walker: &Walker<'a>, epochs: SyncSender<Epoch<'a>>) -> Result<(), Error> {
+    fn walk<'a>(
+        &mut self,
+        walker: &Walker<'a>,
+        begins: Place,
+        epochs: SyncSender<Epoch<'a>>,
+    ) -> Result<(), Error> {
         let mut chain = self.hasher.chain();
         let mut epoch = Epoch::default();
-        let mut at = Place {
-            view: 0,
-            offset: records_at(walker.views[0].bytes.len()),
-        };
+        let mut at = begins;
         loop {
             let (seq, before) = (self.last_seq.next(), epoch.runs.len());
             let Some(command) = walker.command(at, seq, &mut epoch.runs) else {
@@ -253,6 +261,35 @@ impl EventScan {
 }
 
 impl<'a> Walker<'a> {
+    /// Where reading begins: at the first record, or behind the epoch that a snapshot names, which must stand there.
+    fn begins(&self, start: Option<&Start>) -> Result<Place, Error> {
+        let Some(start) = start else {
+            let size = self.views.first().map_or(0, |view| view.bytes.len());
+            return Ok(Place {
+                view: 0,
+                offset: records_at(size),
+            });
+        };
+        let offset = narrow(start.events.offset);
+        let closing = self.views.first().and_then(|view| {
+            let at = offset.checked_sub(EPOCH)?;
+            Record::read(view.bytes.get(at..offset)?)
+        });
+        let is_valid = matches!(self.headers.first(), Some(EventHeaderState::Valid(_)));
+        match closing {
+            Some(Record::Epoch(epoch))
+                if is_valid && (epoch.last_seq, epoch.chain) == (start.seq, start.events.chain) =>
+            {
+                Ok(Place { view: 0, offset })
+            }
+            Some(_) | None => Err(Error::NotCovered {
+                file: segment_name(Kind::Event, start.events.segment),
+                offset: start.events.offset,
+                seq: start.seq,
+            }),
+        }
+    }
+
     /// The record at a place and the place after it; goes to the next segment where one is full.
     fn record(&self, at: Place) -> Option<(Record<'a>, Place)> {
         let bytes = self.views.get(at.view)?.bytes;

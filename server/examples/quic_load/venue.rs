@@ -278,7 +278,7 @@ async fn tell<M: Message>(client: &mut Client, command: &M) {
                     return;
                 }
             }
-            Report::Event { .. } | Report::Up(_) => {}
+            Report::Event { .. } | Report::Missed { .. } | Report::Up(_) => {}
             Report::Refused(refused) => panic!("{} was refused at the door: {refused:?}", M::NAME),
             Report::Down(error) => panic!("{}: {error}", M::NAME),
         }

@@ -4,11 +4,12 @@ use super::Ended;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::recovery::{journal_id_of, lock_folder};
+use crate::state::{self, Found, Order, State, Wanted};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xq_journal::{
-    CommandReport, CommandSettings, EventSettings, EventsAtRest, FileStorage, Storage, UnrecoveredEvents,
-    UnrecoveredJournal, Witness,
+    CommandReader, CommandReport, CommandSettings, EventSettings, EventsAtRest, FileStorage, Start, Storage,
+    UnrecoveredEvents, UnrecoveredJournal, Verify, Witness, begins_whole, check_finished,
 };
 use xq_protocol::{JournalId, Seq};
 
@@ -33,10 +34,26 @@ pub(super) enum Beside {
     Nobody,
 }
 
+/// Where reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// With the first command or, where that is archived, behind the oldest snapshot that can be used.
+    Beginning,
+    /// Behind the newest of these snapshots that can be used; else as from the beginning.
+    Newest(Wanted),
+}
+
 /// Both journals, as they lie there; nothing is changed.
 pub(super) struct AtRest {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) id: JournalId,
+    /// Behind which snapshot they are read, if any.
+    pub(super) start: Option<Start>,
+    /// The state that the snapshot covers; none when they are read from the first command on.
+    pub(super) state: Option<State>,
+    /// The last command that each snapshot covers, and why it is refused, if it is; none looked at beside a running
+    /// exchange.
+    pub(super) snapshots: Vec<(Seq, Option<xq_journal::Error>)>,
     pub(super) commands: CommandReport,
     pub(super) events: EventsAtRest,
 }
@@ -48,16 +65,20 @@ impl Folder {
     }
 
     pub(super) fn open(&self, beside: Beside) -> Result<AtRest, Ended> {
-        let folder = match &self.data {
-            Some(folder) => folder.clone(),
-            None => Config::of_file(self.config.as_deref())?.journal.folder,
-        };
-        AtRest::open(&folder, beside)
+        AtRest::open(&self.path()?, beside, From::Beginning)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> Result<PathBuf, Ended> {
+        match &self.data {
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(Config::of_file(self.config.as_deref())?.journal.folder),
+        }
     }
 }
 
 impl AtRest {
-    fn open(folder: &Path, beside: Beside) -> Result<AtRest, Ended> {
+    pub(super) fn open(folder: &Path, beside: Beside, from: From) -> Result<AtRest, Ended> {
         let cannot = |source| {
             let what = format!("journal folder {}", folder.display());
             Failure::CannotCreate { what, source }
@@ -67,30 +88,121 @@ impl AtRest {
             Beside::Running => Arc::new(reading),
             Beside::Nobody => lock_folder(folder)?,
         };
+        check_finished(&*storage)?;
+        AtRest::of(storage, beside, from)
+    }
+
+    /// The same of a folder that is at hand, finished or not.
+    pub(super) fn of(storage: Arc<dyn Storage>, beside: Beside, from: From) -> Result<AtRest, Ended> {
         let Some(id) = journal_id_of(&storage) else {
             if beside == Beside::Nobody {
                 // Whatever is wrong with it is said by looking closer; when nothing is, there is nothing.
                 UnrecoveredJournal::open(Arc::clone(&storage), CommandSettings::default())?.inspect(&[])?;
             }
-            let error = anyhow::anyhow!("{}: no journal begins here", folder.display());
+            let error = anyhow::anyhow!("{}: no journal begins here", storage.place());
             return Err(Ended::with(Exit::JournalCorrupt, error));
         };
-        let events = UnrecoveredEvents::open_to_read(Arc::clone(&storage), EventSettings::default(), id)?;
-        let journal = UnrecoveredJournal::open(Arc::clone(&storage), CommandSettings::default())?;
+        let is_whole = begins_whole(&*storage)?;
+        let found = match (from, is_whole) {
+            (From::Beginning, true) => None,
+            (From::Beginning, false) => behind(&storage, id, (Order::OldestFirst, Wanted::Any))?,
+            (From::Newest(wanted), _) => behind(&storage, id, (Order::NewestFirst, wanted))?,
+        };
+        let (head, state, events) = match found {
+            Some(found) => (Some(found.head), Some(found.state), found.accepted),
+            None if is_whole => (None, None, events_behind(&storage, id, None)?),
+            None => {
+                let error = anyhow::anyhow!(
+                    "{}: the beginning is archived, and no snapshot here reaches back so far, or none can be used: put the \
+                     archived segments back into a copy of the folder",
+                    storage.place()
+                );
+                return Err(Ended::with(Exit::Refused, error));
+            }
+        };
+        let start = head.map(|head| head.start);
+        let settings = CommandSettings {
+            start: start.map(|start| start.commands),
+            ..CommandSettings::default()
+        };
+        let journal = UnrecoveredJournal::open(Arc::clone(&storage), settings)?;
         let report = events.report();
-        let witness = (report.surviving > Seq::ZERO).then_some(Witness {
-            seq: report.surviving,
-            what: "a surviving event",
-        });
-        let commands = match beside {
-            Beside::Running => journal.inspect_beside_writer(report.last_seq)?,
-            Beside::Nobody => journal.inspect(witness.as_slice())?,
+        let (commands, snapshots) = match beside {
+            Beside::Running => (journal.inspect_beside_writer(report.last_seq)?, Vec::new()),
+            Beside::Nobody => {
+                let snapshots = state::examined(&storage, id)?;
+                let witnesses = witnesses(report.surviving, &snapshots);
+                (journal.inspect(&witnesses)?, snapshots)
+            }
         };
         Ok(AtRest {
             storage,
             id,
+            start,
+            state,
+            snapshots,
             commands,
             events,
         })
+    }
+
+    /// The first command that is read.
+    pub(super) fn first(&self) -> Seq {
+        self.start.map_or(Seq(1), |start| start.seq.next())
+    }
+
+    /// A reader of the commands, which were verified just now.
+    pub(super) fn reader(&self) -> Result<CommandReader, Ended> {
+        Ok(CommandReader::open(
+            Arc::clone(&self.storage),
+            Verify::Order,
+            self.first(),
+        )?)
+    }
+}
+
+/// The first snapshot of these that can be used, and the events behind it.
+pub(super) fn behind(
+    storage: &Arc<dyn Storage>,
+    id: JournalId,
+    which: (Order, Wanted),
+) -> Result<Option<Found<EventsAtRest>>, Ended> {
+    let searched = state::usable(storage, id, which, |start| {
+        UnrecoveredEvents::open_to_read(Arc::clone(storage), behind_this(Some(*start)), id)
+            .map_err(Failure::from)
+    })?;
+    Ok(searched.found)
+}
+
+/// What proves commands to have been durable: events that survive, snapshots that are whole.
+fn witnesses(surviving: Seq, snapshots: &[(Seq, Option<xq_journal::Error>)]) -> Vec<Witness> {
+    let whole = snapshots.iter().filter(|(_, refused)| refused.is_none());
+    let of_snapshots = whole.map(|(seq, _)| Witness {
+        seq: *seq,
+        what: "a snapshot",
+    });
+    let of_events = (surviving > Seq::ZERO).then_some(Witness {
+        seq: surviving,
+        what: "a surviving event",
+    });
+    of_events.into_iter().chain(of_snapshots).collect()
+}
+
+fn events_behind(
+    storage: &Arc<dyn Storage>,
+    id: JournalId,
+    start: Option<Start>,
+) -> Result<EventsAtRest, Ended> {
+    Ok(UnrecoveredEvents::open_to_read(
+        Arc::clone(storage),
+        behind_this(start),
+        id,
+    )?)
+}
+
+fn behind_this(start: Option<Start>) -> EventSettings {
+    EventSettings {
+        start,
+        ..EventSettings::default()
     }
 }

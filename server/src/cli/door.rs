@@ -166,7 +166,11 @@ impl Session {
                     return Ok(Outcome::Refused);
                 }
                 Report::Down(error) if !error.is_passing() => return Err(failed(error)),
-                Report::Event { .. } | Report::Refused(_) | Report::Up(_) | Report::Down(_) => {}
+                Report::Event { .. }
+                | Report::Missed { .. }
+                | Report::Refused(_)
+                | Report::Up(_)
+                | Report::Down(_) => {}
             }
         }
     }

@@ -4,10 +4,8 @@ use super::at_rest::{Beside, Folder};
 use super::{Ended, say};
 use crate::recovery::frame_of;
 use std::io::{BufWriter, Write};
-use std::sync::Arc;
-use xq_journal::{CommandReader, Verify};
 use xq_protocol::text::{Names, instant, print_command, print_event};
-use xq_protocol::{Frame, Message, Seq, Tick};
+use xq_protocol::{Frame, Message, Tick};
 
 /// Prints commands and their events; may run beside the exchange.
 #[derive(clap::Args)]
@@ -31,7 +29,7 @@ impl Dump {
         let last = found.commands.last_seq;
         let mut out = BufWriter::new(std::io::stdout().lock());
         let mut names = Names::new();
-        let mut commands = CommandReader::open(Arc::clone(&found.storage), Verify::Order, Seq(1))?;
+        let mut commands = found.reader()?;
         let mut events = found.events.reader()?;
         // Names are learned from the beginning on, whatever is printed.
         while commands.next_seq().0 <= self.to {

@@ -6,10 +6,8 @@ use super::{Ended, say};
 use crate::exit::Exit;
 use crate::recovery::frame_of;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use xq_journal::{CommandReader, Verify};
 use xq_protocol::text::Names;
-use xq_protocol::{ClOrdId, Event, OrderId, Seq};
+use xq_protocol::{ClOrdId, Event, OrderId};
 
 /// Tells an order's life; may run beside the exchange.
 #[derive(clap::Args)]
@@ -25,7 +23,7 @@ impl Explain {
         let found = self.folder.open(Beside::Running)?;
         let last = found.commands.last_seq;
         let mut sought = Sought::of(&self.order);
-        let mut commands = CommandReader::open(Arc::clone(&found.storage), Verify::Order, Seq(1))?;
+        let mut commands = found.reader()?;
         let mut events = found.events.reader()?;
         let (mut names, mut steps) = (Names::new(), 0);
         loop {

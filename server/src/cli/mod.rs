@@ -1,7 +1,9 @@
 //! The command line: one file a subcommand.
 
 mod admin;
+mod archive;
 mod at_rest;
+mod backup;
 mod book;
 mod bust;
 mod check;
@@ -12,12 +14,14 @@ mod dump;
 mod errors;
 mod explain;
 mod keys;
+mod moment;
 mod order;
 mod replay_orders;
 mod say;
 mod serve;
 mod signals;
 mod size;
+mod state;
 mod top;
 mod verify;
 
@@ -64,6 +68,14 @@ enum Task {
     Dump(dump::Dump),
     /// Tells an order's life.
     Explain(explain::Explain),
+    /// Prints who had what, how series were covered and which orders were open at any moment, as CSV.
+    State(state::State),
+    /// Copies the newest snapshot and both journals behind it to an empty folder, beside the running exchange.
+    Backup(backup::Backup),
+    /// Puts a backup into an empty folder of journals.
+    Restore(backup::Restore),
+    /// Moves segments that no start needs any more to another folder.
+    Journal(archive::Journal),
     /// Plays real orders, as LOBSTER's files tell of them, through a session.
     ReplayOrders(replay_orders::ReplayOrders),
     /// Explains a reject code, or lists them all.
@@ -152,6 +164,10 @@ pub fn main() -> ExitCode {
         Task::DropCopy(task) => task.run(),
         Task::Dump(task) => task.run(),
         Task::Explain(task) => task.run(),
+        Task::State(task) => task.run(),
+        Task::Backup(task) => task.run(),
+        Task::Restore(task) => task.run(),
+        Task::Journal(task) => task.run(),
         Task::ReplayOrders(task) => task.run(),
         Task::Errors(task) => task.run(),
     };

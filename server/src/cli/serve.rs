@@ -113,6 +113,7 @@ fn tell_recovery(server: &Server) {
     let took_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         seq = report.commands.last_seq.0,
+        snapshot = report.snapshot.map(|seq| seq.0),
         events_compared = report.events.compared,
         events_made_again = report.events.appended,
         event_hash = %report.event_hash,

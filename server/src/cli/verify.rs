@@ -6,10 +6,10 @@ use super::{Ended, say};
 use crate::exit::{Exit, Failure};
 use crate::lockout;
 use crate::recovery::frame_of;
+use crate::state::State;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use xq_engine::{Events, Exchange};
-use xq_journal::{CommandReader, EventCursor, EventHasher, EventReader, Verify as Level};
+use xq_journal::{EventCursor, EventHasher, EventReader, Snapshot, snapshot_name};
 use xq_protocol::{AssetId, Seq};
 
 /// Verifies the journals of a stopped exchange.
@@ -21,23 +21,29 @@ pub(super) struct Verify {
 
 /// What executing again gave.
 struct Executed {
-    exchange: Exchange,
+    state: State,
     hasher: EventHasher,
     compared: u64,
     missing: u64,
+    /// Snapshots that hold what executing again gave.
+    snapshots: u64,
 }
 
 impl Verify {
     pub(super) fn run(self) -> Result<(), Ended> {
-        let found = self.folder.open(Beside::Nobody)?;
+        let mut found = self.folder.open(Beside::Nobody)?;
         told_of_journals(&found)?;
-        let executed = execute(&found)?;
+        let executed = execute(&mut found)?;
         say::line(format_args!(
             "events         {} equal, {} to be made again at the next start",
             executed.compared, executed.missing
         ))?;
         say::line(format_args!("event hash     {}", executed.hasher.hash()))?;
-        trial_balance(&executed.exchange)?;
+        say::line(format_args!(
+            "snapshots      {} hold the state",
+            executed.snapshots
+        ))?;
+        trial_balance(&executed.state.exchange)?;
         if lockout::lift(&found.storage)? {
             say::line(format_args!("lock-out       lifted: it may serve again"))?;
         }
@@ -53,6 +59,20 @@ fn told_of_journals(found: &AtRest) -> Result<(), Ended> {
         "commands       {last} in {segments} segments; checksums and chain hold"
     ))?;
     say::line(format_args!("chain          {}", commands.chain))?;
+    if let Some(start) = &found.start {
+        say::line(format_args!(
+            "snapshot       the oldest, which covers commands up to {}: those before are archived and not verified here",
+            start.seq
+        ))?;
+    }
+    for (seq, refused) in &found.snapshots {
+        if let Some(error) = refused {
+            say::line(format_args!(
+                "unfit          {}: a start passes it over: {error}",
+                snapshot_name(*seq)
+            ))?;
+        }
+    }
     for cut in &commands.cuts {
         say::line(format_args!(
             "torn           {} at offset {}, {} bytes: a start will cut them; nobody was told of them",
@@ -68,29 +88,37 @@ fn told_of_journals(found: &AtRest) -> Result<(), Ended> {
     Ok(())
 }
 
-fn execute(found: &AtRest) -> Result<Executed, Ended> {
+fn execute(found: &mut AtRest) -> Result<Executed, Ended> {
     let last = found.commands.last_seq;
     let bar = progress_bar("execute again");
-    let mut commands = CommandReader::open(Arc::clone(&found.storage), Level::Order, Seq(1))?;
+    let mut commands = found.reader()?;
     let mut events = found.events.reader()?;
     let mut scratch = Events::new();
     let mut done = Executed {
-        exchange: Exchange::new(),
+        state: found.state.take().unwrap_or_default(),
         hasher: found.events.hasher(),
         compared: 0,
         missing: 0,
+        // The one with which it begins is the state.
+        snapshots: u64::from(found.start.is_some()),
     };
+    let whole = found.snapshots.iter().filter(|(_, refused)| refused.is_none());
+    let whole: Vec<Seq> = whole.map(|(seq, _)| *seq).collect();
     loop {
         let seq = commands.next_seq();
         let Some(bytes) = commands.next_command(last)? else {
             break;
         };
-        done.exchange.apply(seq, &frame_of(bytes, seq)?, &mut scratch);
+        done.state.apply(seq, &frame_of(bytes, seq)?, &mut scratch);
+        done.state.watch(&scratch);
         for event in scratch.frames() {
             let place = events.cursor();
             if done.compare(&mut events, event.bytes())? == Compared::Differs {
                 return Err(differs(found, seq, place)?.into());
             }
+        }
+        if whole.contains(&seq) {
+            done.meet(found, seq, &events)?;
         }
         if seq.0.is_multiple_of(1 << 14) {
             show(&bar, seq, last);
@@ -127,11 +155,41 @@ impl Executed {
             Some(_) => Ok(Compared::Differs),
         }
     }
+
+    /// Compares the state, and where the events stand, with a snapshot of this command.
+    fn meet(&mut self, found: &AtRest, seq: Seq, events: &EventReader) -> Result<(), Ended> {
+        let snapshot = Snapshot::open(&*found.storage, seq, Some(found.id))?;
+        let place = snapshot.head().start.events;
+        // Events that are missing say nothing.
+        let stands_elsewhere = events.start().is_some_and(|there| there != place);
+        let difference = match stands_elsewhere {
+            true => Some("the events of its last command end elsewhere".to_owned()),
+            false => self.state.difference(&snapshot),
+        };
+        match difference {
+            None => {
+                self.snapshots += 1;
+                Ok(())
+            }
+            Some(what) => {
+                let name = snapshot.name();
+                let what =
+                    format!("{name} holds another state than executing the commands again gives: {what}");
+                Err(Failure::Divergence(what).into())
+            }
+        }
+    }
 }
 
 /// Says where two executions differ, with the hash of all events before.
 fn differs(found: &AtRest, seq: Seq, place: EventCursor) -> Result<Failure, Ended> {
-    let (mut before, mut hasher) = (found.events.reader()?, EventHasher::new(found.id));
+    let hasher = found
+        .start
+        .map(|start| EventHasher::from_chain(start.events.chain));
+    let (mut before, mut hasher) = (
+        found.events.reader()?,
+        hasher.unwrap_or_else(|| EventHasher::new(found.id)),
+    );
     while before.cursor() < place {
         let Some(event) = before.next_event()? else { break };
         hasher.update(event);

@@ -61,6 +61,13 @@ pub(super) fn check(config: &Config) -> Checked {
         journal.event_sync_interval_ms,
         10..=60_000,
     )?;
+    let follower = &config.follower;
+    within(
+        "follower.snapshot_every_commands",
+        follower.snapshot_every_commands,
+        1_024..=1_000_000_000,
+    )?;
+    within("follower.snapshot_every_s", follower.snapshot_every_s, 1..=86_400)?;
     power_of_two(
         "rings.command_slots",
         config.rings.command_slots,

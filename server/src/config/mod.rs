@@ -22,6 +22,8 @@ pub struct Config {
     pub server: Server,
     /// The journals.
     pub journal: Journal,
+    /// The follower.
+    pub follower: Follower,
     /// The rings.
     pub rings: Rings,
     /// Threads and cores.
@@ -73,6 +75,18 @@ pub struct Journal {
     pub prepared_segments: usize,
     /// How often events are synced.
     pub event_sync_interval_ms: u64,
+}
+
+/// The follower and its snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Follower {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// A snapshot after so many commands.
+    pub snapshot_every_commands: u64,
+    /// A snapshot after so long.
+    pub snapshot_every_s: u64,
 }
 
 /// Sizes of the rings.

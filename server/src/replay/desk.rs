@@ -93,7 +93,11 @@ impl Desk {
                     });
                 }
                 Report::Down(error) if !error.is_passing() => return Err(lost(error)),
-                Report::Up(_) | Report::Event { .. } | Report::Refused(_) | Report::Down(_) => {}
+                Report::Up(_)
+                | Report::Event { .. }
+                | Report::Missed { .. }
+                | Report::Refused(_)
+                | Report::Down(_) => {}
             }
         }
     }

@@ -245,7 +245,7 @@ impl Player<'_> {
                     Err(_) => continue,
                 },
                 Report::Refused(refused) => reason(refused.code),
-                Report::Up(_) => continue,
+                Report::Up(_) | Report::Missed { .. } => continue,
             };
             let line = self.line_of(number);
             return Err(Fault::Other(ReplayError::LineRefused { line, why }));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use xq_client::market::{Follower, Update};
 use xq_gateway::{
-    Clock, Delays, EventSource, Inbound, Market, MarketBorders, MarketHub, MarketLimits, MarketStats,
+    Again, Clock, Delays, EventSource, Inbound, Market, MarketBorders, MarketHub, MarketLimits, MarketStats,
     SubscriberId,
 };
 use xq_perf::flow::{FlowName, SplitMix64};
@@ -81,7 +81,12 @@ impl EventSource for Source {
         self.next = until;
         new.len()
     }
-    fn read_from(&mut self, _: Seq, _: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) {}
+    fn read_from(&mut self, _: Seq, _: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) -> Again {
+        Again::Gone
+    }
+    fn oldest(&mut self) -> Seq {
+        Seq(1)
+    }
     fn durable(&self) -> Seq {
         Seq::MAX
     }

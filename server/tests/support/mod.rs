@@ -3,6 +3,7 @@
 
 pub mod quic_door;
 pub mod raw;
+pub mod subscriber;
 pub mod venue;
 
 use std::time::Duration;

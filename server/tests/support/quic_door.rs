@@ -19,7 +19,9 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use xq_gateway::{Borders, Clock, Gateway, GatewayConfig, Limits, Transport, TrialAuthority, TrialKey};
+use xq_gateway::{
+    Begun, Borders, Clock, Gateway, GatewayConfig, Limits, Transport, TrialAuthority, TrialKey,
+};
 use xq_journal::{CommandSettings, EventSettings};
 use xq_protocol::text::Door;
 use xq_protocol::*;
@@ -168,6 +170,7 @@ impl QuicDoor {
             clock: Arc::new(self.clock.clone()),
             bell: gateway_bell,
             delays: Arc::default(),
+            begun: Begun::default(),
         };
         let gateway = Gateway::start(self.gateway_config(), borders).expect("the gateway starts");
         self.running = Some(Running {

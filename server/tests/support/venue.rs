@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use xq_gateway::{TrialAuthority, TrialKey};
 use xq_protocol::text::{Names, parse_command, print_event};
-use xq_protocol::{Frame, ParticipantId, RejectReason, ReqSeq, SessionId, SessionMessage};
+use xq_protocol::{
+    AccountId, CancelOrder, ClOrdId, Frame, OrderId, ParticipantId, Qty, RejectReason, ReqSeq, SessionId,
+    SessionMessage,
+};
 use xq_server::config::Config;
 use xq_server::{ClockLeap, Server};
 
@@ -118,6 +121,14 @@ impl Venue {
     }
 }
 
+/// A cancel of nothing, as any trader may send it.
+pub const CANCEL: CancelOrder = CancelOrder {
+    account: AccountId(1),
+    reduce_qty: Qty(0),
+    order: OrderId(1),
+    cl_ord_id: ClOrdId::ZERO,
+};
+
 /// Where participants speak, each over a connection of its own.
 pub struct Desk<'a> {
     site: &'a Site,
@@ -147,6 +158,19 @@ impl<'a> Desk<'a> {
             names,
             speakers: BTreeMap::new(),
         }
+    }
+
+    /// A desk that knows what another has learned.
+    pub fn knowing(site: &'a Site, address: SocketAddr, names: Names) -> Desk<'a> {
+        Desk {
+            names,
+            ..Desk::at(site, address)
+        }
+    }
+
+    /// The names of accounts, series and orders, as far as it was told of them.
+    pub fn into_names(self) -> Names {
+        self.names
     }
 
     /// A connection with a participant's certificate; nothing is said yet.

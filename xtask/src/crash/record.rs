@@ -108,6 +108,8 @@ impl Record {
                 Ok(())
             }
             Report::Event { out_seq, frame } => self.event(*out_seq, frame),
+            // Nothing is archived while sessions that speak can still ask for it.
+            Report::Missed { from, until } => bail!("messages {from} to {until} are told no more"),
             Report::Refused(refused) => self.settle(refused.req_seq.0, Answer::Refused),
             // It is sought again, and what is unanswered sent again.
             Report::Down(error) if error.is_passing() => Ok(()),

@@ -134,7 +134,7 @@ async fn tell<M: Message>(client: &mut Client, command: &M) -> anyhow::Result<()
         match &report {
             Report::Down(error) => bail!("{}: {error}", M::NAME),
             Report::Refused(refused) => bail!("{} was refused at the door: {refused:?}", M::NAME),
-            Report::Up(_) => {}
+            Report::Up(_) | Report::Missed { .. } => {}
             Report::Event { frame, .. } if frame.header().req_seq == number => {
                 let rejected = matches!(report.event(), Some(Event::Rejected(_)));
                 ensure!(!rejected, "{} was rejected: {:?}", M::NAME, report.event());
