@@ -99,6 +99,15 @@ impl Exchange {
         events.end();
     }
 
+    /// Sets a command aside that cannot be applied: it is refused with R113, and nothing of it is looked at but who sent
+    /// it, under which number, which is used.
+    pub fn set_aside(&mut self, seq: Seq, frame: &Frame<'_>, events: &mut Events) {
+        events.begin(seq, frame);
+        let venue = self.venue.as_mut().expect("Genesis is never set aside");
+        venue.set_aside(seq, frame, events);
+        events.end();
+    }
+
     fn open(&mut self, frame: &Frame<'_>, events: &mut Events) {
         events.stamp(frame.header.time);
         let opened = match frame.command() {
@@ -193,12 +202,32 @@ impl Venue {
         }
     }
 
+    /// A command's turn has come: the exchange stands at its number and its time.
     #[inline]
-    fn apply(&mut self, seq: Seq, frame: &Frame<'_>, events: &mut Events) {
+    fn come_to(&mut self, seq: Seq, frame: &Frame<'_>, events: &mut Events) {
         assert!(seq > self.floor.seq, "commands are applied in their order");
         self.floor.seq = seq;
         self.floor.now = self.floor.now.max(frame.header.time);
         events.stamp(self.floor.now);
+    }
+
+    #[cold]
+    fn set_aside(&mut self, seq: Seq, frame: &Frame<'_>, events: &mut Events) {
+        self.come_to(seq, frame, events);
+        let template = frame.header.template_id;
+        let numbered =
+            frame.header.session != SessionId::HOUSE && self.permissions(template) & HOUSE_ONLY == 0;
+        let refusal = match numbered.then(|| self.request(frame, events)) {
+            None | Some(Ok(Answered::No)) => RejectReason::Quarantined.into(),
+            Some(Ok(Answered::Yes)) => return,
+            Some(Err(refusal)) => refusal,
+        };
+        refusal::tell(refusal, template, None, events);
+    }
+
+    #[inline]
+    fn apply(&mut self, seq: Seq, frame: &Frame<'_>, events: &mut Events) {
+        self.come_to(seq, frame, events);
         if let Err(refusal) = self.dispatch(frame, events) {
             let command = frame.command().ok();
             refusal::tell(refusal, frame.header.template_id, command.as_ref(), events);

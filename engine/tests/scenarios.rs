@@ -215,7 +215,7 @@ const WITHOUT_SCENARIO: &[(&[u16], &str)] = &[
         &[106, 108],
         "said in bytes that the notation cannot write: tests/total.rs",
     ),
-    (&[113], "nothing is quarantined yet"),
+    (&[113], "of a command that cannot be applied: tests/set_aside.rs"),
     (
         &[203, 204, 206, 211],
         "participants are not suspended, graded or closed yet",

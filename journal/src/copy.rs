@@ -1,7 +1,7 @@
 //! Copies of a journal's files in another folder: whole under their name and durable, or not there under it.
 
 use crate::bytes::{narrow, wide};
-use crate::names::snapshot_seq;
+use crate::names::{QUARANTINE, snapshot_seq};
 use crate::storage::{Access, Storage, StorageFile};
 use crate::{Error, Seq};
 use std::io;
@@ -92,6 +92,19 @@ pub fn move_file(from: &dyn Storage, to: &dyn Storage, name: &str) -> Result<(),
     }
 }
 
+/// A file that nobody writes meanwhile, copied to memory; at most 1 MiB of it, which is more than such files have.
+///
+/// # Errors
+/// Those of the file system.
+pub fn read_file(storage: &dyn Storage, name: &str) -> io::Result<Vec<u8>> {
+    let file = storage.open(name, Access::ReadOnly)?;
+    if file.size()? == 0 {
+        return Ok(Vec::new());
+    }
+    let map = file.map()?;
+    Ok(map.bytes(0..map.length().min(PIECE)).to_vec())
+}
+
 fn are_equal(one: &dyn StorageFile, other: &dyn StorageFile) -> io::Result<bool> {
     let length = one.size()?;
     if length != other.size()? || length == 0 {
@@ -178,7 +191,7 @@ pub fn check_finished(storage: &dyn Storage) -> Result<(), Error> {
 fn is_of_a_journal(name: &str) -> bool {
     let name = name.strip_prefix(COPYING).unwrap_or(name);
     let is_segment = name.ends_with(".xqj") && (name.starts_with("command-") || name.starts_with("event-"));
-    is_segment || snapshot_seq(name).is_some()
+    is_segment || snapshot_seq(name).is_some() || name == QUARANTINE
 }
 
 fn place_of(to: &dyn Storage, name: &str) -> String {

@@ -26,7 +26,7 @@ pub use command::recovery::{
 };
 pub use command::scan::{Cut, Segment};
 pub use command::writer::{Append, CommandJournal, Written};
-pub use copy::{Filling, check_finished, copy_file, move_file};
+pub use copy::{Filling, check_finished, copy_file, move_file, read_file};
 pub use error::Error;
 pub use event::at_rest::EventsAtRest;
 pub use event::hasher::EventHasher;
@@ -39,7 +39,7 @@ pub use event::recovery::{
 pub use event::writer::EventJournal;
 pub use file_storage::FileStorage;
 pub use memory::{AlignedBuffer, Map, PAGE};
-pub use names::snapshot_name;
+pub use names::{QUARANTINE, snapshot_name};
 pub use pool::{Preparation, SegmentPool};
 pub use simulated::SimulatedDisk;
 pub use snapshot::{

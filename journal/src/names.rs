@@ -83,6 +83,9 @@ pub(crate) fn survey(kind: Kind, first: SegmentNumber, names: &[String]) -> Resu
     Ok(folder)
 }
 
+/// The record, beside the journals, of commands that are set aside: what it says is the server's business.
+pub const QUARANTINE: &str = "quarantine.jsonl";
+
 /// Name of a snapshot being written.
 pub(crate) const SNAPSHOT_TEMPORARY: &str = "preparing-snapshot.tmp";
 

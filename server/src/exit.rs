@@ -85,6 +85,9 @@ pub enum Failure {
         /// The file that tells what differed.
         file: &'static str,
     },
+    /// The record of commands that are set aside is not what two operators signed.
+    #[error("quarantine: {0}")]
+    Quarantine(String),
     /// A thread of the pipeline ended that should not have.
     #[error("{0}")]
     Broken(String),
@@ -100,6 +103,7 @@ impl Failure {
             Failure::Journal(error) => exit_of_journal(error),
             Failure::DiskFull(_) => Exit::DiskFull,
             Failure::Divergence(_) | Failure::LockedOut { .. } => Exit::Divergence,
+            Failure::Quarantine(_) => Exit::JournalCorrupt,
             Failure::Broken(_) => Exit::Broken,
         }
     }

@@ -8,6 +8,7 @@ use crate::exit::Failure;
 use crate::lockout;
 use crate::pipeline::{Helper, spawn};
 use crate::progress::Durable;
+use crate::quarantine::Quarantine;
 use crate::recovery::frame_of;
 use crate::state::State;
 use std::sync::Arc;
@@ -222,12 +223,13 @@ impl Post {
 impl<'a> Follower<'a> {
     /// A follower that stands behind the newest good snapshot, or before the first command.
     pub(crate) fn open(post: &'a mut Post) -> Result<Follower<'a>, Ended> {
-        let (start, state, taken, bytes) = match post.base() {
+        let (start, mut state, taken, bytes) = match post.base() {
             Some((head, state, bytes)) => (Some(head.start), state, head.time_ns, bytes),
             None => (None, State::default(), crate::clock::wall_now().0, 0),
         };
         let (followed, watch) = (&post.followed, &post.watch);
         let storage = &followed.storage;
+        state.quarantine = Arc::new(Quarantine::read(storage, followed.id)?);
         let covered = start.map_or(Seq::ZERO, |start| start.seq);
         let commands = CommandReader::open(Arc::clone(storage), Verify::Order, covered.next())?;
         let mut events = EventReader::open(Arc::clone(storage), Arc::clone(&followed.position))?;
@@ -285,7 +287,7 @@ impl<'a> Follower<'a> {
             };
             let frame = frame_of(bytes, seq)?;
             self.time_ns = frame.header.time.0;
-            self.state.apply(seq, &frame, &mut self.scratch);
+            self.state.apply(seq, &frame, &mut self.scratch)?;
             self.state.watch(&self.scratch);
             for event in self.scratch.frames() {
                 hash(&mut self.hasher, event.bytes());

@@ -25,6 +25,7 @@ mod pipeline;
 mod priority;
 mod progress;
 mod publisher;
+mod quarantine;
 mod recovery;
 pub mod replay;
 mod ring;

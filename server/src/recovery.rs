@@ -4,6 +4,7 @@ use crate::clock::{ClockLeap, SteadyClock};
 use crate::exit::Failure;
 use crate::known::Known;
 use crate::lockout;
+use crate::quarantine::Quarantine;
 use crate::state::{self, Order, State, Wanted};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -124,6 +125,7 @@ fn recover_locked(
     let unrecovered = UnrecoveredJournal::open(Arc::clone(storage), settings)?;
     let (commands, found) = unrecovered.recover(&witnesses, id)?;
     clock.check(Nanos(found.last_time_ns), leap)?;
+    state.quarantine = Arc::new(Quarantine::read(storage, id)?);
     let begun = match start {
         Some(_) => state.begun(),
         None => Begun::default(),
@@ -269,7 +271,7 @@ impl Replay {
                 break;
             };
             let frame = frame_of(bytes, seq)?;
-            self.state.apply(seq, &frame, &mut self.scratch);
+            self.state.apply(seq, &frame, &mut self.scratch)?;
             for event in self.scratch.frames() {
                 piece.extend_from_slice(event.bytes());
             }

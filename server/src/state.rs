@@ -3,6 +3,7 @@
 
 use crate::exit::Failure;
 use crate::known::Known;
+use crate::quarantine::Quarantine;
 use std::sync::Arc;
 use xq_engine::{BadSnapshot, Events, Exchange, Restoring, SectionKind};
 use xq_gateway::{BadRegister, BadTradings, Begun, Register, Tradings};
@@ -24,6 +25,8 @@ pub(crate) struct State {
     pub(crate) known: Known,
     pub(crate) register: Register,
     pub(crate) tradings: Tradings,
+    /// Commands that are set aside; no part of a snapshot.
+    pub(crate) quarantine: Arc<Quarantine>,
 }
 
 /// Why a snapshot is of no use.
@@ -40,15 +43,22 @@ pub(crate) enum Unusable {
 }
 
 impl State {
-    /// Executes a command; what follows from it is left in `events`.
-    pub(crate) fn apply(&mut self, seq: Seq, frame: &Frame<'_>, events: &mut Events) {
+    /// Executes a command, or refuses it when it is set aside; what follows from it is left in `events`.
+    ///
+    /// # Errors
+    /// [`Failure::Quarantine`]: it is set aside, and not by whom it may be.
+    pub(crate) fn apply(&mut self, seq: Seq, frame: &Frame<'_>, events: &mut Events) -> Result<(), Failure> {
         self.known.note_command(frame);
-        self.exchange.apply(seq, frame, events);
+        match self.quarantine.holds(seq, frame, &self.known)? {
+            true => self.exchange.set_aside(seq, frame, events),
+            false => self.exchange.apply(seq, frame, events),
+        }
         for event in events.frames() {
             let event = event.frame().expect("the exchange writes whole events");
             self.known.note_event(&event);
             self.tradings.watch(&event);
         }
+        Ok(())
     }
 
     /// Counts what is told of the events in hand, as the gateway does.
@@ -69,6 +79,7 @@ impl State {
             known,
             register,
             tradings,
+            quarantine: _,
         } = self;
         exchange.save(&mut |kind, bytes| put(kind.number(), bytes))?;
         put(KNOWN, &known.save())?;
@@ -135,6 +146,7 @@ impl State {
                 known,
                 register,
                 tradings,
+                quarantine: Arc::default(),
             }),
             None => Err(Unusable::Section {
                 file: file(),

@@ -2,7 +2,9 @@
 
 use super::statistics::{CANDLES, Trading};
 use crate::register::Map;
-use xq_protocol::{CandleTold, DayRolled, Event, Frame, Message, SeriesId, StatisticsTold, TradeBusted, Traded};
+use xq_protocol::{
+    CandleTold, DayRolled, Event, Frame, Message, SeriesId, StatisticsTold, TradeBusted, Traded,
+};
 use zerocopy::{IntoBytes, TryFromBytes};
 
 /// Bytes after which a piece is put.

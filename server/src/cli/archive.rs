@@ -1,7 +1,8 @@
-//! `xq journal archive`: segments that no start needs any more, moved to another folder.
+//! `xq journal`, and of it `archive`: segments that no start needs any more, moved to another folder.
 
 use super::at_rest::{Folder, behind};
 use super::moment::Moment;
+use super::quarantine::SetAside;
 use super::{Ended, say};
 use crate::exit::{Exit, Failure};
 use crate::recovery::{journal_id_of, lock_folder};
@@ -24,6 +25,8 @@ pub(super) struct Journal {
 enum Task {
     /// Moves segments that both snapshots cover to another folder; may run beside the exchange.
     Archive(Archive),
+    /// Sets aside a command that ends every start, signed by two operators; the exchange is stopped.
+    Quarantine(SetAside),
 }
 
 #[derive(clap::Args)]
@@ -42,6 +45,7 @@ impl Journal {
     pub(super) fn run(self) -> Result<(), Ended> {
         match self.task {
             Task::Archive(task) => task.run(),
+            Task::Quarantine(task) => task.run(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::Ended;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::quarantine::Quarantine;
 use crate::recovery::{journal_id_of, lock_folder};
 use crate::state::{self, Found, Order, State, Wanted};
 use std::path::{Path, PathBuf};
@@ -49,8 +50,8 @@ pub(super) struct AtRest {
     pub(super) id: JournalId,
     /// Behind which snapshot they are read, if any.
     pub(super) start: Option<Start>,
-    /// The state that the snapshot covers; none when they are read from the first command on.
-    pub(super) state: Option<State>,
+    /// The state that the snapshot covers, or before the first command.
+    pub(super) state: State,
     /// The last command that each snapshot covers, and why it is refused, if it is; none looked at beside a running
     /// exchange.
     pub(super) snapshots: Vec<(Seq, Option<xq_journal::Error>)>,
@@ -108,9 +109,9 @@ impl AtRest {
             (From::Beginning, false) => behind(&storage, id, (Order::OldestFirst, Wanted::Any))?,
             (From::Newest(wanted), _) => behind(&storage, id, (Order::NewestFirst, wanted))?,
         };
-        let (head, state, events) = match found {
-            Some(found) => (Some(found.head), Some(found.state), found.accepted),
-            None if is_whole => (None, None, events_behind(&storage, id, None)?),
+        let (head, mut state, events) = match found {
+            Some(found) => (Some(found.head), found.state, found.accepted),
+            None if is_whole => (None, State::default(), events_behind(&storage, id, None)?),
             None => {
                 let error = anyhow::anyhow!(
                     "{}: the beginning is archived, and no snapshot here reaches back so far, or none can be used: put the \
@@ -120,6 +121,7 @@ impl AtRest {
                 return Err(Ended::with(Exit::Refused, error));
             }
         };
+        state.quarantine = Arc::new(Quarantine::read(&storage, id)?);
         let start = head.map(|head| head.start);
         let settings = CommandSettings {
             start: start.map(|start| start.commands),

@@ -7,7 +7,7 @@ use crate::recovery::lock_folder;
 use crate::state::Wanted;
 use std::path::PathBuf;
 use std::sync::Arc;
-use xq_journal::{Filling, copy_file};
+use xq_journal::{Filling, QUARANTINE, copy_file};
 
 /// Copies the newest snapshot and what both journals have after it; may run beside the exchange.
 #[derive(clap::Args)]
@@ -73,6 +73,12 @@ fn copy_all(found: &AtRest, filling: &Filling) -> Result<Copied, Ended> {
             return Ok(Copied::Nothing);
         }
         copied?;
+    }
+    if from
+        .list()
+        .is_ok_and(|names| names.iter().any(|name| name == QUARANTINE))
+    {
+        copy_file(from, to, QUARANTINE, u64::MAX)?;
     }
     let segments = found.commands.files().into_iter().chain(found.events.files());
     for (name, used) in segments {

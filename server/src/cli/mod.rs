@@ -16,6 +16,7 @@ mod explain;
 mod keys;
 mod moment;
 mod order;
+mod quarantine;
 mod replay_orders;
 mod say;
 mod serve;

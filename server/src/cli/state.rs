@@ -52,8 +52,7 @@ impl State {
             return Err(Ended::with(Exit::Refused, error));
         }
         let mut reader = found.reader()?;
-        let state = found.state.take();
-        let mut exchange = state.map_or_else(Exchange::new, |state| state.exchange);
+        let mut state = std::mem::take(&mut found.state);
         let (mut events, mut time) = (Events::new(), Nanos::ZERO);
         loop {
             let seq = reader.next_seq();
@@ -67,12 +66,12 @@ impl State {
                 None => false,
             };
             if is_past {
-                return Ok((exchange, Seq(seq.0 - 1), time));
+                return Ok((state.exchange, Seq(seq.0 - 1), time));
             }
-            exchange.apply(seq, &frame, &mut events);
+            state.apply(seq, &frame, &mut events)?;
             time = frame.header.time;
         }
-        Ok((exchange, last, time))
+        Ok((state.exchange, last, time))
     }
 
     fn print(&self, exchange: &Exchange, out: &mut impl Write) -> std::io::Result<()> {

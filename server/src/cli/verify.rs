@@ -95,7 +95,7 @@ fn execute(found: &mut AtRest) -> Result<Executed, Ended> {
     let mut events = found.events.reader()?;
     let mut scratch = Events::new();
     let mut done = Executed {
-        state: found.state.take().unwrap_or_default(),
+        state: std::mem::take(&mut found.state),
         hasher: found.events.hasher(),
         compared: 0,
         missing: 0,
@@ -109,7 +109,7 @@ fn execute(found: &mut AtRest) -> Result<Executed, Ended> {
         let Some(bytes) = commands.next_command(last)? else {
             break;
         };
-        done.state.apply(seq, &frame_of(bytes, seq)?, &mut scratch);
+        done.state.apply(seq, &frame_of(bytes, seq)?, &mut scratch)?;
         done.state.watch(&scratch);
         for event in scratch.frames() {
             let place = events.cursor();
