@@ -2,13 +2,14 @@
 
 use crate::bank_refs::day_number;
 use crate::events::Events;
-use crate::exchange::{RULES_VERSION, Speaker, Venue};
+use crate::exchange::{Speaker, Venue};
 use crate::floor::{Floor, FloorSize};
 use crate::jobs::{Cursor, Job, PIECES_MAX, Scope};
 use crate::ledger::Spot;
 use crate::order::{NIL, Slot, index};
 use crate::party::{Freeze, Killed};
 use crate::refusal::{Refusal, beyond};
+use crate::rules::Rules;
 use crate::series::{AllSeries, HouseBalances};
 use crate::session::{Cleanup, Link, Sessions, WINDOW};
 use std::collections::BTreeMap;
@@ -78,7 +79,7 @@ impl Venue {
             .0
             .iter()
             .all(|c| c.is_zero() || c.exponent().is_some());
-        if genesis.rules_version.0 != RULES_VERSION || !known || admitted.clone().count() == 0 {
+        if Rules::of(genesis.rules_version).is_none() || !known || admitted.clone().count() == 0 {
             return Err(RejectReason::Terms.into());
         }
         let mut floor = Floor::new(size(genesis));

@@ -18,9 +18,6 @@ use xq_protocol::{
     SessionId, may_need_approval, needs_approval, rule,
 };
 
-/// Version of the rules that new journals are opened with.
-pub const RULES_VERSION: u32 = 1;
-
 /// Template ids of commands lie below this.
 const TEMPLATES: usize = 128;
 /// Bit of a command that only the exchange's own threads and doors speak; roles have the lowest bits.
@@ -433,6 +430,7 @@ impl Venue {
             Command::AllSessionsDown(_) => self.all_sessions_down(events),
             Command::SetConfig(c) => self.set_config(c, events),
             Command::SetKey(c) => self.set_key(c, events),
+            Command::SetRules(c) => self.set_rules(c, events),
             Command::Approve(c) => self.approve(speaker, c, events),
             Command::KillSwitch(c) => self.kill_switch(c, events),
             Command::RegisterParticipant(c) => self.register_participant(c, events),

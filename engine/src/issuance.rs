@@ -3,7 +3,7 @@
 use crate::events::Events;
 use crate::exchange::{Speaker, Venue};
 use crate::ledger::Spot;
-use crate::party::Freeze;
+use crate::party::{Freeze, Killed};
 use crate::refusal::{Refusal, beyond};
 use crate::series::SeriesBalances;
 use xq_protocol::{
@@ -153,6 +153,9 @@ impl Venue {
         }
         if self.floor.now.0 >= series.valid_to {
             return Err(RejectReason::SeriesExpired.into());
+        }
+        if series.killed == Killed::Yes && self.rules().kill_switch_stops_issues() {
+            return Err(RejectReason::KillSwitch.into());
         }
         if c.qty.is_zero() || !c.qty.0.is_multiple_of(series.lot.0) {
             return Err(beyond(RejectReason::Lot, c.qty.0.into(), series.lot.0.into()));

@@ -168,6 +168,7 @@ fn subject(command: &Command<'_>) -> Subject {
         | Command::AllSessionsDown(_)
         | Command::SetConfig(_)
         | Command::SetKey(_)
+        | Command::SetRules(_)
         | Command::Approve(_)
         | Command::RegisterParticipant(_)
         | Command::SetFeeSchedule(_) => none,

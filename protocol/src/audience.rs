@@ -54,6 +54,7 @@ impl Event<'_> {
             | Event::ProposalApproved(_)
             | Event::ProposalExpired(_)
             | Event::KillSwitchSet(_)
+            | Event::RulesSet(_)
             | Event::FreezeSet(_)
             | Event::BalanceFrozen(_)
             | Event::ParticipantRegistered(_)

@@ -123,6 +123,13 @@ messages! {
         /// Zero.
         reserved2: Reserved<4>,
     }
+    /// A newer version of the rules holds from here on. Waits for approval.
+    SetRules = 11 {
+        /// The version.
+        version: Count,
+        /// Zero.
+        reserved: Reserved<4>,
+    }
     /// Registers a participant. No personal data: a number, a role and a salted reference.
     RegisterParticipant = 20 {
         /// The participant's number.

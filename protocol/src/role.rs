@@ -52,7 +52,7 @@ pub fn rule(template: u16) -> Option<Rule> {
         MassQuote::TEMPLATE | SetMmp::TEMPLATE | ResetMmp::TEMPLATE => open(&[Role::MarketMaker]),
         QueryLimits::TEMPLATE => LIMITS,
         BustTrade::TEMPLATE => open(&[Role::Operator, Role::Risk]),
-        SetDynamicCollar::TEMPLATE => open(&[Role::Operator]),
+        SetDynamicCollar::TEMPLATE | SetRules::TEMPLATE => open(&[Role::Operator]),
         SetExposureLimits::TEMPLATE => open(&[Role::Operator, Role::Risk]),
         Genesis::TEMPLATE | Tick::TEMPLATE | AllSessionsDown::TEMPLATE => HOUSE,
         SessionUp::TEMPLATE | SessionDown::TEMPLATE => HOUSE,
@@ -90,6 +90,7 @@ pub fn may_need_approval(template: u16) -> bool {
             | RegisterParticipant::TEMPLATE
             | SetKey::TEMPLATE
             | BustTrade::TEMPLATE
+            | SetRules::TEMPLATE
     )
 }
 
@@ -97,7 +98,9 @@ pub fn may_need_approval(template: u16) -> bool {
 /// is for: who could make approvers, or give himself the key of one, would need no second pair of eyes.
 pub fn needs_approval(command: &Command<'_>, holder: Option<Role>) -> bool {
     match command {
-        Command::SetConfig(_) | Command::SetFeeSchedule(_) | Command::BustTrade(_) => true,
+        Command::SetConfig(_) | Command::SetFeeSchedule(_) | Command::BustTrade(_) | Command::SetRules(_) => {
+            true
+        }
         Command::KillSwitch(switch) => switch.state == SwitchState::Released,
         Command::SetFreeze(freeze) => freeze.action == FreezeAction::Lift,
         Command::RegisterParticipant(participant) => may_approve(participant.role),
@@ -171,6 +174,7 @@ SetConfig: operator
 SetKey: house operator
 Approve: risk operator regulator
 KillSwitch: risk operator regulator
+SetRules: operator
 RegisterParticipant: house operator
 OpenAccount: operator
 SetRiskLimits: risk operator

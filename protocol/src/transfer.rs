@@ -279,6 +279,7 @@ impl Event<'_> {
             | Event::ProposalApproved(_)
             | Event::ProposalExpired(_)
             | Event::KillSwitchSet(_)
+            | Event::RulesSet(_)
             | Event::FreezeSet(_)
             | Event::ParticipantRegistered(_)
             | Event::AccountOpened(_)

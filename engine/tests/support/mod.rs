@@ -22,7 +22,7 @@ pub fn genesis() -> Genesis {
     currencies.0[1] = USD;
     Genesis {
         journal_id: JournalId([7; 16]),
-        rules_version: Count(1),
+        rules_version: Count(xq_engine::RULES_VERSION),
         participants_max: Count(100),
         accounts_max: Count(100),
         series_max: Count(10),

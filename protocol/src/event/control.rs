@@ -173,4 +173,11 @@ bodies! {
         /// Zero.
         reserved: Reserved<7>,
     }
+    /// A newer version of the rules holds from here on.
+    RulesSet = 237 {
+        /// The version.
+        version: Count,
+        /// The one that held before.
+        before: Count,
+    }
 }

@@ -66,6 +66,7 @@ fn write_body(out: &mut impl Write, header: &Header, command: &Command<'_>, name
             out.write_str("set-config")?;
             write_config(out, c)
         }
+        Command::SetRules(c) => write!(out, "rules {}", c.version),
         Command::SetKey(c) => write_key(out, c, names),
         Command::Approve(c) => write_approve(out, c, names),
         Command::KillSwitch(c) => write_kill_switch(out, c, names),

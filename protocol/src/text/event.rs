@@ -79,6 +79,7 @@ fn write_fact(out: &mut impl Write, header: &Header, event: &Event<'_>, names: &
         | Event::RequestRepeated(_)
         | Event::NotApplied(_) => write_session(out, header, event, names),
         Event::KillSwitchSet(_)
+        | Event::RulesSet(_)
         | Event::FreezeSet(_)
         | Event::BalanceFrozen(_)
         | Event::ParticipantRegistered(_)
@@ -401,6 +402,7 @@ fn config_of(e: &ConfigSet) -> SetConfig {
 
 fn write_reference(out: &mut impl Write, event: &Event<'_>, names: &Names) -> fmt::Result {
     match event {
+        Event::RulesSet(e) => write!(out, "rules {}, before {}", e.version, e.before),
         Event::KillSwitchSet(e) => {
             let verb = match e.state {
                 SwitchState::Engaged => "killed",

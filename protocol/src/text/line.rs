@@ -24,7 +24,7 @@ pub struct Parsed {
 const VERBS: &str = "a command: buy sell cancel reduce replace mass-cancel quote protection \
     reset-protection dynamic-collar exposure query-limits bust gift deposit escrow draft register \
     issue-units phase instrument participant account limits fees key revoke-key approve kill release freeze unfreeze \
-    tick at roll-day session restart genesis set-config";
+    rules tick at roll-day session restart genesis set-config";
 
 /// Parses one line. A name that the line introduces (`participant`, `account`, `draft`) is known from then on.
 ///
@@ -125,6 +125,7 @@ impl<'a> Line<'a, '_> {
             "roll-day" => self.roll_day(),
             "session" => self.session(),
             "restart" => built(&AllSessionsDown {}),
+            "rules" => self.set_rules(),
             "genesis" => self.genesis(),
             "set-config" => self.set_config(),
             _ => Err(verb.error(VERBS)),

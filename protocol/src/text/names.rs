@@ -332,6 +332,7 @@ impl Names {
             | Command::SetExposureLimits(_)
             | Command::SetConfig(_)
             | Command::SetKey(_)
+            | Command::SetRules(_)
             | Command::KillSwitch(_)
             | Command::RegisterParticipant(_)
             | Command::OpenAccount(_)

@@ -168,6 +168,16 @@ impl Line<'_, '_> {
         })
     }
 
+    /// `rules 2`
+    pub(super) fn set_rules(&mut self) -> Built {
+        let word = self.words.take("a version of the rules")?;
+        let version = word.expect(read_number(word.text), "a version of the rules: a whole number")?;
+        built(&SetRules {
+            version: Count(version),
+            reserved: Reserved::ZERO,
+        })
+    }
+
     /// `approve p1`, `approve bob p1`, `approve #17 5f…`, `approve bob #17 5f…`; `hash=` replaces the hash.
     pub(super) fn approve(&mut self) -> Built {
         let given = self.words.option("hash");

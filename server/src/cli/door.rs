@@ -45,6 +45,27 @@ pub(super) enum Outcome {
 }
 
 impl Door {
+    /// A session of whose certificate this is, at the configuration's exchange.
+    pub(super) fn of(config: Option<PathBuf>, name: String, slot: u32) -> Door {
+        Door {
+            config,
+            name,
+            participant: None,
+            slot,
+            address: None,
+        }
+    }
+
+    /// Opens the session.
+    pub(super) async fn connect(&self) -> Result<Client, Ended> {
+        let config = self.client_config()?;
+        let address = config.addr;
+        Client::connect(config).await.map_err(|error| {
+            let error = anyhow::anyhow!("{address}: {error}");
+            Ended::with(Exit::Refused, error)
+        })
+    }
+
     /// Runs a conversation on a runtime of its own.
     pub(super) fn converse<T>(
         &self,
@@ -52,13 +73,8 @@ impl Door {
     ) -> Result<T, Ended> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Ended::with(Exit::CannotCreate, e))?;
-        let config = self.client_config()?;
         runtime.block_on(async {
-            let address = config.addr;
-            let client = Client::connect(config).await.map_err(|error| {
-                let error = anyhow::anyhow!("{address}: {error}");
-                Ended::with(Exit::Refused, error)
-            })?;
+            let client = self.connect().await?;
             let mut session = Session { client };
             let said = talk(&mut session).await;
             session.client.close().await;
@@ -207,6 +223,7 @@ async fn send(client: &Client, command: &Command<'_>) -> Result<ReqSeq, ClientEr
         Command::AllSessionsDown(c) => client.send(*c).await,
         Command::SetConfig(c) => client.send(*c).await,
         Command::SetKey(c) => client.send(*c).await,
+        Command::SetRules(c) => client.send(*c).await,
         Command::Approve(c) => client.send(*c).await,
         Command::KillSwitch(c) => client.send(*c).await,
         Command::RegisterParticipant(c) => client.send(*c).await,

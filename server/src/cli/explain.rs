@@ -130,6 +130,7 @@ fn concerns(event: &Event<'_>, order: OrderId) -> bool {
         | Event::ProposalApproved(_)
         | Event::ProposalExpired(_)
         | Event::KillSwitchSet(_)
+        | Event::RulesSet(_)
         | Event::FreezeSet(_)
         | Event::BalanceFrozen(_)
         | Event::ParticipantRegistered(_)

@@ -69,7 +69,7 @@ pub fn genesis() -> Genesis {
     currencies.0[0] = CNY;
     Genesis {
         journal_id: JournalId([7; 16]),
-        rules_version: Count(1),
+        rules_version: Count(xq_engine::RULES_VERSION),
         participants_max: Count(64),
         accounts_max: Count(64),
         series_max: Count(8),
