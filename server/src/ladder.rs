@@ -1,13 +1,15 @@
 //! One series' book as a person looks at it: a ladder of prices, the tape of trades, the day.
 //!
-//! Architecture invariant: it knows the exchange by market data alone, as any other subscriber does.
+//! Architecture invariant: it knows the exchange by market data, and by a drop copy of its onlooker's, as any other
+//! subscriber does.
 
+use crate::open_orders::Open;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Style, Stylize};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Row, Table};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use xq_client::market::{LevelsTold, Update};
 use xq_protocol::text::instant;
 use xq_protocol::{Book, Level, Nanos, Phase, Price, SeriesId, SeriesTold, Side, StatisticsTold, TradeTold};
@@ -23,6 +25,8 @@ pub(crate) struct Ladder {
     told: SeriesTold,
     day: Option<StatisticsTold>,
     tape: VecDeque<TradeTold>,
+    /// What the onlooker's own orders show at a price; none when they are not followed.
+    own: Option<BTreeMap<(Side, Price), u64>>,
 }
 
 impl Ladder {
@@ -33,12 +37,22 @@ impl Ladder {
             told,
             day: None,
             tape: VecDeque::new(),
+            own: None,
         }
     }
 
     /// Says whether the day's statistics were told.
     pub(crate) fn knows_the_day(&self) -> bool {
         self.day.is_some()
+    }
+
+    /// Takes in which orders of this series are the onlooker's own.
+    pub(crate) fn set_own<'a>(&mut self, orders: impl Iterator<Item = &'a Open>) {
+        let mut own = BTreeMap::new();
+        for order in orders.filter(|order| order.shown() > 0) {
+            *own.entry((order.side, order.price)).or_default() += order.shown();
+        }
+        self.own = Some(own);
     }
 
     /// Takes in what was heard.
@@ -123,17 +137,25 @@ impl Ladder {
         [clock(trade.time), way.to_owned(), price, qty]
     }
 
+    /// What stands above the levels.
+    fn head(&self) -> [&'static str; 6] {
+        let own = if self.own.is_some() { "own" } else { "" };
+        ["orders", "bid", "price", "ask", "orders", own]
+    }
+
     /// A level as it stands on either side of the prices.
-    fn rung(&self, side: Side, level: &Level) -> [String; 5] {
+    fn rung(&self, side: Side, level: &Level) -> [String; 6] {
         let (qty, orders, price) = (
             level.qty.to_string(),
             level.orders.to_string(),
             self.price(level.price),
         );
         let none = String::new;
+        let own = self.own.as_ref().and_then(|own| own.get(&(side, level.price)));
+        let own = own.map_or_else(none, u64::to_string);
         match side {
-            Side::Buy => [orders, qty, price, none(), none()],
-            Side::Sell => [none(), none(), price, qty, orders],
+            Side::Buy => [orders, qty, price, none(), none(), own],
+            Side::Sell => [none(), none(), price, qty, orders, own],
         }
     }
 }
@@ -156,13 +178,13 @@ fn levels(book: &Book, count: usize) -> (Vec<Level>, Vec<Level>) {
 pub(crate) fn lines(ladder: &Ladder, book: Option<&Book>) -> Vec<String> {
     let mut all = vec![ladder.title(book), ladder.day()];
     if let Some(book) = book {
-        let row = |[a, b, c, d, e]: [String; 5]| {
-            format!("{a:>8} {b:>12} {c:>14} {d:<12} {e:<8}")
+        let row = |[a, b, c, d, e, own]: [String; 6]| {
+            format!("{a:>8} {b:>12} {c:>14} {d:<12} {e:<8} {own:>10}")
                 .trim_end()
                 .to_owned()
         };
         let (asks, bids) = levels(book, LEVELS);
-        all.push(row(["orders", "bid", "price", "ask", "orders"].map(str::to_owned)));
+        all.push(row(ladder.head().map(str::to_owned)));
         all.extend(asks.iter().map(|level| row(ladder.rung(Side::Sell, level))));
         all.extend(bids.iter().map(|level| row(ladder.rung(Side::Buy, level))));
     }
@@ -181,7 +203,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, ladder: &Ladder, book: Option<&Book>) 
     let mut rungs = Vec::new();
     if let Some(book) = book {
         let (asks, bids) = levels(book, room);
-        let empty = (asks.len()..room).map(|_| Row::new([""; 5]));
+        let empty = (asks.len()..room).map(|_| Row::new([""; 6]));
         rungs.extend(empty);
         rungs.extend(
             asks.iter()
@@ -192,8 +214,8 @@ pub(crate) fn draw(frame: &mut Frame<'_>, ladder: &Ladder, book: Option<&Book>) 
                 .map(|level| Row::new(ladder.rung(Side::Buy, level)).green()),
         );
     }
-    let widths = [8, 12, 14, 12, 8].map(Constraint::Length);
-    let head = Row::new(["orders", "bid", "price", "ask", "orders"]).style(Style::new().bold());
+    let widths = [8, 12, 14, 12, 8, 10].map(Constraint::Length);
+    let head = Row::new(ladder.head()).style(Style::new().bold());
     let table = Table::new(rungs, widths).header(head);
     let title = ladder.title(book);
     let block = match book {

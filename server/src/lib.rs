@@ -19,6 +19,8 @@ mod machine;
 mod market;
 mod matcher;
 mod metrics;
+mod obligations;
+mod open_orders;
 pub mod opening;
 mod page;
 mod pipeline;

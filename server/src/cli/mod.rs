@@ -15,6 +15,7 @@ mod errors;
 mod explain;
 mod keys;
 mod moment;
+mod obligations;
 mod order;
 mod quarantine;
 mod replay_orders;
@@ -67,6 +68,8 @@ enum Task {
     DropCopy(drop_copy::DropCopy),
     /// Prints commands and events as text.
     Dump(dump::Dump),
+    /// Tells how well market makers have met their obligations.
+    Obligations(obligations::ObligationsTask),
     /// Tells an order's life.
     Explain(explain::Explain),
     /// Prints who had what, how series were covered and which orders were open at any moment, as CSV.
@@ -164,6 +167,7 @@ pub fn main() -> ExitCode {
         Task::Verify(task) => task.run(),
         Task::DropCopy(task) => task.run(),
         Task::Dump(task) => task.run(),
+        Task::Obligations(task) => task.run(),
         Task::Explain(task) => task.run(),
         Task::State(task) => task.run(),
         Task::Backup(task) => task.run(),
