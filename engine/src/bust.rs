@@ -1,7 +1,7 @@
 //! Trades that are undone: both legs and both fees go back, on the business day on which they happened.
 //!
 //! The engine does not keep trades. What is to be undone stands in the command, which two people of the house have seen;
-//! whoever has the journal can compare it with the trade's own event, and `xq verify` does.
+//! whoever has the journal can compare it with the trade's own event.
 
 use crate::events::Events;
 use crate::exchange::Venue;
