@@ -86,13 +86,14 @@ impl DropCopy {
         }
         match frame.session_message() {
             Ok(SessionMessage::DropCopied(copied)) => {
-                (self.next, self.last) = (
-                    EventPlace {
+                // Of a command beyond it some events may have been told already: they stay told.
+                if self.last.is_none_or(|last| last.seq <= copied.seq) {
+                    let after = EventPlace {
                         seq: Seq(copied.seq.0 + 1),
                         index: 0,
-                    },
-                    None,
-                );
+                    };
+                    (self.next, self.last) = (self.next.max(after), None);
+                }
                 Ok(Copied::UpTo(copied.seq))
             }
             other => Err(unexpected(&frame, other)),

@@ -129,9 +129,11 @@ impl Copies {
         }
     }
 
-    /// Tells everyone who has caught up that nothing is missing up to this command.
+    /// Tells everyone who has caught up that nothing is missing up to this command; whoever has not read what waits for it
+    /// hears it later, so that a place never waits behind another.
     pub fn tell_place(&mut self, seq: Seq) {
-        for copy in self.copies.values_mut().filter(|copy| copy.told_up_to < seq) {
+        let is_due = |copy: &&mut Copy| copy.told_up_to < seq && copy.pipe.is_empty();
+        for copy in self.copies.values_mut().filter(is_due) {
             let mut place = Frames::default();
             place.push(Header::default(), &DropCopied { seq });
             copy.pipe.put(place.bytes());

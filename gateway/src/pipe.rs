@@ -54,6 +54,10 @@ impl Pipe {
             self.waiting.extend_from_slice(frames);
         }
     }
+    /// Says whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
     /// Says whether its reader is too slow: more waits than may.
     #[inline]
     pub fn is_over(&self) -> bool {
