@@ -36,6 +36,7 @@ pub use event::reader::EventReader;
 pub use event::recovery::{
     DroppedRange, EventRecovered, EventRecovery, EventReport, EventSettings, EventsDropped, UnrecoveredEvents,
 };
+pub use event::tail::EventTail;
 pub use event::writer::EventJournal;
 pub use file_storage::FileStorage;
 pub use memory::{AlignedBuffer, Map, PAGE};

@@ -12,6 +12,8 @@
 //! 3. The position itself is an atomic, stored with `Release` and read with `Acquire`.
 //! 4. The few words that are stored below a published position (the epoch table of an event segment) are
 //!    touched as atomics only, by [`Map::store_u32`] and [`Map::load_u32`].
+//!    A tail in another process, which cannot see the position, loads all it reads as atomic words into memory of its own
+//!    ([`Map::load_u64`], [`Map::copy_words`]) and believes its copy only once the copy's check holds.
 //! 5. A segment's size never changes while it is mapped. A file cut from outside ends the process by SIGBUS,
 //!    which is meant: nothing read after that could be trusted.
 //!
@@ -28,7 +30,7 @@ use std::io;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// Size of a page and alignment of every buffer, bytes.
 pub const PAGE: usize = 4096;
@@ -209,6 +211,24 @@ impl Map {
     /// Loads a word that the writer may be storing. `at` is a multiple of 4.
     pub(crate) fn load_u32(&self, at: usize) -> u32 {
         u32::from_le(self.word(at).load(Ordering::Acquire))
+    }
+
+    /// Loads eight bytes that another process may be storing. `at` is a multiple of 8.
+    pub(crate) fn load_u64(&self, at: usize) -> u64 {
+        self.check(&(at..at + 8));
+        assert!(at.is_multiple_of(8), "words of a map are aligned");
+        // SAFETY: in range and aligned (maps start on a page); rule 4: what another process may store into is loaded
+        // as atomic words.
+        let word = unsafe { AtomicU64::from_ptr(self.start.as_ptr().add(at).cast()) };
+        u64::from_le(word.load(Ordering::Acquire))
+    }
+
+    /// Copies bytes that another process may be storing. Place and length are multiples of 8.
+    pub(crate) fn copy_words(&self, at: usize, to: &mut [u8]) {
+        assert!(to.len().is_multiple_of(8), "whole words are copied");
+        for (place, word) in to.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            *word = self.load_u64(at + 8 * place).to_le_bytes();
+        }
     }
 
     fn word(&self, at: usize) -> &AtomicU32 {

@@ -32,6 +32,8 @@ exits! {
     Divergence = 70,
     /// The clock lies before the last journaled time, or more than a day after it.
     ClockRefused = 71,
+    /// The bridge met an event that it cannot write: all before it is in PostgreSQL, nothing behind it.
+    Poison = 72,
     /// A file cannot be created, a folder is in use, or a port is taken.
     CannotCreate = 73,
     /// The disk failed: a write or a sync returned an error, and nothing is retried.

@@ -3,6 +3,7 @@
 //! Architecture invariant: this room knows all the others and decides no business.
 
 mod borders;
+mod bridge_page;
 pub mod cli;
 mod clock;
 pub mod config;
@@ -38,6 +39,7 @@ mod timer;
 mod top;
 mod wait;
 
+pub use bridge_page::BridgePage;
 pub use clock::{ClockLeap, LEAP_MAX, SteadyClock, wall_now};
 pub use exit::{Exit, Failure};
 pub use fills::Fills;

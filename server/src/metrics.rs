@@ -52,7 +52,7 @@ impl fmt::Debug for Readings {
 }
 
 /// What is written of a metric: nothing else is known of it than its name, what it means, and its values.
-struct Writer<'a>(DescriptorEncoder<'a>);
+pub(crate) struct Writer<'a>(pub(crate) DescriptorEncoder<'a>);
 
 impl Writer<'_> {
     fn one(
@@ -64,11 +64,11 @@ impl Writer<'_> {
         value(self.0.encode_descriptor(name, help, None, kind)?)
     }
 
-    fn gauge(&mut self, described: (&str, &str), value: f64) -> fmt::Result {
+    pub(crate) fn gauge(&mut self, described: (&str, &str), value: f64) -> fmt::Result {
         self.one(described, MetricType::Gauge, |mut to| to.encode_gauge(&value))
     }
 
-    fn count(&mut self, described: (&str, &str), value: u64) -> fmt::Result {
+    pub(crate) fn count(&mut self, described: (&str, &str), value: u64) -> fmt::Result {
         self.one(described, MetricType::Counter, |mut to| {
             to.encode_counter::<NoLabelSet, _, f64>(&value, None)
         })
@@ -129,7 +129,7 @@ fn histogram(mut to: MetricEncoder<'_>, durations: &Durations) -> fmt::Result {
 }
 
 /// A count as a gauge's value: exact below 2^52.
-fn value_of(count: u64) -> f64 {
+pub(crate) fn value_of(count: u64) -> f64 {
     let (high, low) = (count >> 32, count & 0xFFFF_FFFF);
     let exact = |half: u64| f64::from(u32::try_from(half).expect("32 bits"));
     exact(high) * 4_294_967_296.0 + exact(low)

@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use xq_protocol::Seq;
 
 /// The content type that Prometheus asks for.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// How many may ask at once; others wait until one has its answer.
 const ASKING_MAX: usize = 16;
 /// How long a question and its answer may take.
@@ -113,7 +113,7 @@ async fn look_now_and_then(shown: &Shown) {
     }
 }
 
-async fn answer(listener: &AsyncListener, router: &Router) {
+pub(crate) async fn answer(listener: &AsyncListener, router: &Router) {
     let places = Arc::new(Semaphore::new(ASKING_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;

@@ -5,9 +5,11 @@ mod archive;
 mod at_rest;
 mod backup;
 mod book;
+mod bridge;
 mod bust;
 mod check;
 mod config;
+mod day;
 mod door;
 mod drop_copy;
 mod dump;
@@ -18,6 +20,7 @@ mod moment;
 mod obligations;
 mod order;
 mod quarantine;
+mod reconcile;
 mod replay_orders;
 mod say;
 mod serve;
@@ -31,6 +34,7 @@ use crate::exit::{Exit, Failure};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
+use xq_settlement_bridge::Trouble;
 
 /// The Xianquan coupon exchange.
 #[derive(Parser)]
@@ -80,6 +84,12 @@ enum Task {
     Restore(backup::Restore),
     /// Moves segments that no start needs any more to another folder.
     Journal(archive::Journal),
+    /// Writes every event into PostgreSQL, exactly once; runs beside the exchange.
+    Bridge(bridge::BridgeTask),
+    /// Compares PostgreSQL with a replay of the journal, and names every difference; may run beside the exchange.
+    Reconcile(reconcile::Reconcile),
+    /// Makes a business day's page for signing, and its tables as CSV files, from PostgreSQL.
+    Day(day::DayTask),
     /// Plays real orders, as LOBSTER's files tell of them, through a session.
     ReplayOrders(replay_orders::ReplayOrders),
     /// Explains a reject code, or lists them all.
@@ -137,6 +147,26 @@ impl From<Failure> for Ended {
     }
 }
 
+impl From<Trouble> for Ended {
+    fn from(trouble: Trouble) -> Ended {
+        let exit = match &trouble {
+            Trouble::Journal(_) => None,
+            Trouble::Poison(_) => Some(Exit::Poison),
+            Trouble::OtherJournal { .. }
+            | Trouble::Ahead { .. }
+            | Trouble::Archived { .. }
+            | Trouble::OtherHistory(_) => Some(Exit::JournalCorrupt),
+            Trouble::Weather(_) | Trouble::Unfit(_) | Trouble::Refused(_) | Trouble::Moved(_) => {
+                Some(Exit::Refused)
+            }
+        };
+        match (exit, trouble) {
+            (None, Trouble::Journal(error)) => error.into(),
+            (exit, trouble) => Ended::with(exit.unwrap_or(Exit::Refused), trouble),
+        }
+    }
+}
+
 impl From<xq_journal::Error> for Ended {
     fn from(error: xq_journal::Error) -> Ended {
         Failure::from(error).into()
@@ -173,6 +203,9 @@ pub fn main() -> ExitCode {
         Task::Backup(task) => task.run(),
         Task::Restore(task) => task.run(),
         Task::Journal(task) => task.run(),
+        Task::Bridge(task) => task.run(),
+        Task::Reconcile(task) => task.run(),
+        Task::Day(task) => task.run(),
         Task::ReplayOrders(task) => task.run(),
         Task::Errors(task) => task.run(),
     };

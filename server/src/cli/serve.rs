@@ -124,7 +124,7 @@ fn tell_recovery(server: &Server) {
 }
 
 /// Logs JSON lines to standard error. No key, certificate or personal datum is ever logged: nothing here holds one.
-fn start_log(level: &str) {
+pub(super) fn start_log(level: &str) {
     let level: tracing::Level = level.parse().unwrap_or(tracing::Level::INFO);
     tracing_subscriber::fmt()
         .json()

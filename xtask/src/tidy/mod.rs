@@ -15,7 +15,17 @@ const FILE_LINES_MAX: usize = 600;
 const DOCUMENTS: &[(&str, usize)] = &[("README.md", 150), ("docs/ARCHITECTURE.md", 250)];
 /// Rooms that hold Rust.
 const ROOMS: &[&str] = &[
-    "protocol", "engine", "journal", "gateway", "client", "server", "perf", "benches", "xtask", "fuzz",
+    "protocol",
+    "engine",
+    "journal",
+    "gateway",
+    "client",
+    "server",
+    "settlement-bridge",
+    "perf",
+    "benches",
+    "xtask",
+    "fuzz",
 ];
 /// The core, in which numbers change their type by `From` or `try_from`, never by `as`.
 const CORE: &[&str] = &["engine/src/", "protocol/src/"];
