@@ -79,6 +79,25 @@ fn it_goes_on_behind_any_command() {
 }
 
 #[test]
+fn what_comes_before_where_it_reads_from_may_be_gone() {
+    let (disk, _) = written(LAST);
+    let (mut opened, mut gone) = (0, 1);
+    while disk.read(&format!("event-{:010}.xqj", gone + 1)).is_some() {
+        disk.take(&format!("event-{gone:010}.xqj"));
+        gone += 1;
+        let Err(Error::NotFound { first, .. }) = open(&disk, 0) else {
+            panic!("the beginning is gone")
+        };
+        for after in (first.0..=LAST).filter(|after| first < EventTail::reads_from(Seq(*after))) {
+            let tail = open(&disk, after).unwrap_or_else(|error| panic!("{after} with {gone} gone: {error}"));
+            assert_eq!(tail.next_seq(), Seq(after + 1));
+            opened += 1;
+        }
+    }
+    assert!(gone > 3 && opened > 1_000, "{gone} {opened}");
+}
+
+#[test]
 fn a_command_is_seen_when_its_last_event_is() {
     let (disk, mut journal) = begun();
     let mut tail = open(&disk, 0).expect("nothing is there yet");

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use support::subscriber;
 use support::venue::{CANCEL, Desk, Site, Venue};
 use tokio::runtime::{Builder, Runtime};
+use xq_cluster::{Cluster, Durability};
 use xq_protocol::text::Names;
 use xq_protocol::{Amount, CommandFrame, Header, Price, RejectReason, SessionMessage, StatisticsTold, Tick};
 use xq_server::config::Config;
@@ -315,6 +316,35 @@ fn what_was_archived_is_missed_by_nobody(venue: Venue, runtime: &Runtime, names:
         desk.say_all(&["phase venue continuous"]).await;
         desk.assert_goes_on().await;
     });
+    drop(venue.server.stop().expect("it stops"));
+}
+
+#[test]
+fn nothing_is_archived_that_the_bridge_has_to_take_and_it_goes_on_without_the_rest() {
+    let cluster = Cluster::temporary(Durability::None).expect("a private PostgreSQL");
+    let url = cluster.url("xq_bridge", "xq");
+    let venue = start(Site::prepare());
+    let data = venue.site.journals();
+    let to = venue.site.folder.path().join("archive");
+    runtime().block_on(async { venue.desk().open_market().await });
+    let bridge = || xq(&["bridge", "--once", "--postgres", &url], &data);
+    let reconcile = || xq(&["reconcile", "--postgres", &url], &data);
+    assert_ended(&bridge(), Exit::Done);
+    pass(&venue.server, 30);
+    // Far enough, were it not for the bridge.
+    let held = archive("25000", &data, &to);
+    assert_ended(&held, Exit::Refused);
+    assert!(said(&held).contains("settlement.cursor needs"), "{}", said(&held));
+    assert_ended(&bridge(), Exit::Done);
+    assert_ended(&reconcile(), Exit::Done);
+    assert_ended(&archive("25000", &data, &to), Exit::Done);
+    let gone = segments(&to);
+    assert!(gone.iter().any(|name| name.starts_with("event-")), "{gone:?}");
+    pass(&venue.server, 1);
+    assert_ended(&bridge(), Exit::Done);
+    let refused = reconcile();
+    assert_ended(&refused, Exit::Refused);
+    assert!(said(&refused).contains("are archived"), "{}", said(&refused));
     drop(venue.server.stop().expect("it stops"));
 }
 

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use support::venue::Venue;
+use tokio::runtime::Builder;
 use xq_cluster::{Cluster, Durability};
 use xq_server::BridgePage;
 
@@ -19,17 +20,25 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
 }
 
-#[tokio::test]
-async fn an_exchange_is_written_reconciled_and_signed() {
+/// What happens on the exchange; its sessions have gone when it returns.
+fn trade(venue: &Venue) {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let mut desk = venue.desk();
+        desk.open_market().await;
+        desk.assert_goes_on().await;
+        desk.say("roll-day 2026-01-05").await;
+        let refused = desk.say("buy bob 1 COFFEE @ 0.00 as z").await;
+        assert!(refused[0].starts_with("rejected"), "{refused:?}");
+    });
+}
+
+#[test]
+fn an_exchange_is_written_reconciled_and_signed() {
     let cluster = Cluster::temporary(Durability::None).expect("a private PostgreSQL");
     let url = cluster.url("xq_bridge", "xq");
     let venue = Venue::start();
-    let mut desk = venue.desk();
-    desk.open_market().await;
-    desk.assert_goes_on().await;
-    desk.say("roll-day 2026-01-05").await;
-    let refused = desk.say("buy bob 1 COFFEE @ 0.00 as z").await;
-    assert!(refused[0].starts_with("rejected"), "{refused:?}");
+    trade(&venue);
     let journals = venue.site.journals();
     let data = journals.to_str().expect("a path").to_owned();
     // Beside the running exchange.
@@ -75,7 +84,6 @@ async fn an_exchange_is_written_reconciled_and_signed() {
         "{}",
         said(&compared)
     );
-    drop(desk);
     venue.server.stop().expect("it stops");
 }
 

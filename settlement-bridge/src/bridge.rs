@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use xq_journal::{ChainHash, EventHasher, FileStorage, Storage, UnrecoveredEvents};
+use xq_journal::{ChainHash, EventHasher, EventTail, FileStorage, Storage, UnrecoveredEvents};
 use xq_protocol::{JournalId, Seq};
 
 /// The first wait after trouble that passes; it doubles.
@@ -275,7 +275,8 @@ impl Teller {
     }
 
     fn tell(&mut self, seq: Seq) -> Result<(), Trouble> {
-        let written = self.file.write(seq);
+        // The next start reads more than what comes after it.
+        let written = self.file.write(Seq(EventTail::reads_from(seq).0 - 1));
         written.map_err(|error| Trouble::Refused(format!("{}: {error}", self.file.path().display())))?;
         (self.told, self.due, self.last) = (seq, seq, Instant::now());
         Ok(())

@@ -28,8 +28,8 @@ pub struct Cursor {
     pub position: Position,
 }
 
-/// A file beside the journals that names the last command whose events are safe elsewhere: what comes after it is neither
-/// archived nor removed.
+/// A file beside the journals that names the last command whose events are safe elsewhere and not read again: what comes
+/// after it is not archived.
 #[derive(Clone, Debug)]
 pub struct CursorFile(PathBuf);
 

@@ -80,21 +80,20 @@ impl Report {
     }
 }
 
-/// Compares a database with a replay. `replay` hands over every event from the first on, up to the command it is told, each
-/// time it is called: once, or twice when something differs.
+/// Compares a database with a replay. `replay` is told how far the database is and hands over every event from the first up
+/// to there, each time it is called: once, or twice when something differs.
 ///
 /// # Errors
 /// What PostgreSQL refuses; a database that is ahead of the journal; what the replay fails with.
 pub fn reconcile<E: From<Trouble>>(
     target: &Target,
-    mut replay: impl FnMut(Seq, &mut dyn FnMut(&Frame<'_>) -> Result<(), Poison>) -> Result<(), E>,
+    mut replay: impl FnMut(&Cursor, &mut dyn FnMut(&Frame<'_>) -> Result<(), Poison>) -> Result<(), E>,
 ) -> Result<Report, E> {
     let mut client = target.connect()?;
     let mut there = There::open(&mut client)?;
     let cursor = there.cursor;
-    let last = cursor.position.cursor.seq;
     let mut expected = Expected::new(cursor, None);
-    replay(last, &mut |frame| expected.event(frame))?;
+    replay(&cursor, &mut |frame| expected.event(frame))?;
     let (sums, balances) = expected.finish()?;
     let mut rows = Vec::new();
     let mut found = Sums::default();
@@ -110,7 +109,7 @@ pub fn reconcile<E: From<Trouble>>(
     let mut differences = Vec::new();
     if !suspect.is_empty() {
         let mut expected = Expected::new(cursor, Some(suspect.clone()));
-        replay(last, &mut |frame| expected.event(frame))?;
+        replay(&cursor, &mut |frame| expected.event(frame))?;
         let (sums, _) = expected.finish()?;
         let mut found = Sums::keeping(suspect.clone());
         for (place, range) in suspect {

@@ -11,11 +11,11 @@ use xq_settlement_bridge::{Bridge, Report, Target, Trouble, reconcile};
 fn reconciled(cluster: &Cluster, name: &str, flow: &VenueFlow) -> Report {
     let target = Target::parse(&cluster.url("xq_bridge", name), None).expect("a good address");
     let mut last = Running::new();
-    let mut report = reconcile::<Trouble>(&target, |upto, tell| {
+    let mut report = reconcile::<Trouble>(&target, |cursor, tell| {
         last = Running::new();
         for tape in [&flow.opening, &flow.prefill, &flow.timed] {
             for frame in tape.frames() {
-                if last.seq == upto {
+                if last.seq == cursor.position.cursor.seq {
                     return Ok(());
                 }
                 for event in last.apply(&frame) {

@@ -76,8 +76,7 @@ impl EventTail {
     /// [`Error::NotFound`] when that command's events are not there: its `first` and `last` say whether they are
     /// archived or not made yet. [`Error::Foreign`], [`Error::Corrupt`], [`Error::NewerVersion`], [`Error::Io`].
     pub fn open(storage: Arc<dyn Storage>, id: JournalId, after: Seq) -> Result<Self, Error> {
-        // The hash is carried from the start of an epoch: there the chain is written down.
-        let start = Seq(after.0 / EPOCH_COMMANDS * EPOCH_COMMANDS + 1);
+        let start = EventTail::reads_from(after);
         let mut tail = Self {
             hasher: EventHasher::new(id),
             storage,
@@ -101,6 +100,13 @@ impl EventTail {
             }
         }
         Ok(tail)
+    }
+
+    /// The first command that opening behind `after` reads, and so the first that must still be there: the hash is carried
+    /// from the start of an epoch, where the chain is written down.
+    #[must_use]
+    pub fn reads_from(after: Seq) -> Seq {
+        Seq(after.0 / EPOCH_COMMANDS * EPOCH_COMMANDS + 1)
     }
 
     /// The command whose events come next.

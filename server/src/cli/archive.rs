@@ -130,7 +130,7 @@ fn older_usable(storage: &Arc<dyn Storage>) -> Result<Option<Start>, Ended> {
 }
 
 /// The last command that nobody needs any more, and who needs the next: the older snapshot, or a bridge, which says in
-/// `NAME.cursor` the last command whose events it has taken.
+/// `NAME.cursor` the last command whose events it needs no more.
 fn bound(folder: &Path, covered: Seq) -> Result<(Seq, String), Ended> {
     let mut bound = (covered, "the older snapshot".to_owned());
     let entries = std::fs::read_dir(folder).map_err(|source| cannot(folder, source))?;

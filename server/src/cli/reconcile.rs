@@ -6,11 +6,10 @@ use super::serve::{progress_bar, show};
 use super::{Ended, say};
 use crate::exit::Exit;
 use crate::recovery::frame_of;
-use std::sync::Arc;
-use xq_engine::{Events, Exchange};
-use xq_journal::{CommandReader, Verify};
-use xq_protocol::Seq;
-use xq_settlement_bridge::{Trouble, reconcile};
+use crate::state::State;
+use xq_engine::Events;
+use xq_protocol::Frame;
+use xq_settlement_bridge::{Cursor, Poison, Trouble, reconcile};
 
 /// Replays the journal and compares rows by hashes of ranges, balances by sums.
 #[derive(clap::Args)]
@@ -24,31 +23,12 @@ pub(super) struct Reconcile {
 impl Reconcile {
     pub(super) fn run(self) -> Result<(), Ended> {
         let target = self.database.target()?;
-        let found = self.folder.open(Beside::Running)?;
-        let mut exchange = Exchange::new();
-        let mut report = reconcile::<Ended>(&target, |upto, tell| {
-            let bar = progress_bar("replay");
-            let mut commands = CommandReader::open(Arc::clone(&found.storage), Verify::Order, Seq(1))?;
-            let mut scratch = Events::new();
-            exchange = Exchange::new();
-            loop {
-                let seq = commands.next_seq();
-                let Some(bytes) = commands.next_command(upto.min(found.commands.last_seq))? else {
-                    break;
-                };
-                exchange.apply(seq, &frame_of(bytes, seq)?, &mut scratch);
-                for event in scratch.frames() {
-                    let frame = event.frame().expect("the engine makes whole frames");
-                    tell(&frame).map_err(Trouble::from)?;
-                }
-                if seq.0.is_multiple_of(1 << 14) {
-                    show(&bar, seq, upto);
-                }
-            }
-            bar.finish_and_clear();
+        let mut state = State::default();
+        let mut report = reconcile::<Ended>(&target, |cursor, tell| {
+            state = replay(&self.folder, cursor, tell)?;
             Ok(())
         })?;
-        let ledger = exchange.balances();
+        let ledger = state.exchange.balances();
         report.compare_balances(ledger.iter().map(|row| (row.place, row.asset, row.amount)));
         let cursor = report.cursor;
         say::line(format_args!("journal        {}", cursor.journal))?;
@@ -72,4 +52,47 @@ impl Reconcile {
             }
         }
     }
+}
+
+/// Executes every command up to the database's cursor again. The journals are looked at after the database, so that they
+/// have at least as much: both may be written meanwhile.
+fn replay(
+    folder: &Folder,
+    cursor: &Cursor,
+    tell: &mut dyn FnMut(&Frame<'_>) -> Result<(), Poison>,
+) -> Result<State, Ended> {
+    let mut found = folder.open(Beside::Running)?;
+    if let Some(start) = found.start {
+        let error = anyhow::anyhow!(
+            "{}: commands up to {} are archived, and a comparison begins with the first: put the archived segments back into \
+             a copy of the folder",
+            found.storage.place(),
+            start.seq
+        );
+        return Err(Ended::with(Exit::Refused, error));
+    }
+    if found.id != cursor.journal {
+        let (database, folder) = (cursor.journal, found.id);
+        return Err(Trouble::OtherJournal { database, folder }.into());
+    }
+    let bar = progress_bar("replay");
+    let mut state = std::mem::take(&mut found.state);
+    let (mut commands, mut scratch) = (found.reader()?, Events::new());
+    let last = cursor.position.cursor.seq.min(found.commands.last_seq);
+    loop {
+        let seq = commands.next_seq();
+        let Some(bytes) = commands.next_command(last)? else {
+            break;
+        };
+        state.apply(seq, &frame_of(bytes, seq)?, &mut scratch)?;
+        for event in scratch.frames() {
+            let frame = event.frame().expect("the engine makes whole frames");
+            tell(&frame).map_err(Trouble::from)?;
+        }
+        if seq.0.is_multiple_of(1 << 14) {
+            show(&bar, seq, last);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(state)
 }
