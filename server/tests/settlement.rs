@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use support::venue::Venue;
@@ -116,4 +118,36 @@ fn the_page_has_every_metric_that_the_rules_name() {
             );
         }
     }
+}
+
+#[test]
+fn a_password_comes_from_a_passfile_that_nobody_else_may_read() {
+    let cluster = Cluster::temporary(Durability::None).expect("a private PostgreSQL");
+    let mut admin = cluster.admin("postgres").expect("the administrator");
+    admin
+        .batch_execute("CREATE ROLE with_password LOGIN PASSWORD 'right'")
+        .expect("a role");
+    let (folder, url) = (
+        tempfile::tempdir().expect("a folder"),
+        cluster.url("with_password", "xq"),
+    );
+    let passfile = folder.path().join("passfile");
+    let ended = |password: &str, mode: u32| {
+        let line = format!("localhost:5432:xq:with_password:{password}\n");
+        std::fs::write(&passfile, line).expect("it is written");
+        std::fs::set_permissions(&passfile, Permissions::from_mode(mode)).expect("it is ours");
+        let mut day = Command::new(env!("CARGO_BIN_EXE_xq"));
+        day.args(["day", "2026-01-05", "--postgres", &url])
+            .env("PGPASSFILE", &passfile);
+        let output = day.output().expect("`xq` runs");
+        assert_eq!(output.status.code(), Some(1));
+        said(&output)
+    };
+    let refused = ended("wrong", 0o600);
+    assert!(refused.contains("28P01"), "{refused}");
+    let open = ended("right", 0o644);
+    assert!(open.contains("mode 0600"), "{open}");
+    // It is let in, and finds that no bridge has been here.
+    let let_in = ended("right", 0o600);
+    assert!(let_in.contains("42P01"), "{let_in}");
 }

@@ -114,12 +114,17 @@ impl Target {
             )
             .map_err(|error| told("asking for the server's version", &error))?;
         let (version, name): (i32, String) = (row.get(0), row.get(1));
-        if version < SERVER_MIN {
-            return refused(&format!(
-                "PostgreSQL {name} is too old: version 15 or later is supported"
-            ));
-        }
+        refuse_older(version, &name)?;
         Ok(client)
+    }
+}
+
+fn refuse_older(version: i32, name: &str) -> Result<(), Trouble> {
+    match version < SERVER_MIN {
+        true => refused(&format!(
+            "PostgreSQL {name} is too old: version 15 or later is supported"
+        )),
+        false => Ok(()),
     }
 }
 
@@ -220,6 +225,13 @@ mod tests {
         );
         assert!(refused.expect_err("no file").to_string().contains("/nowhere.pem"));
         assert!(Target::parse("postgres://xq_bridge@%2Ftmp/xq", None).is_ok());
+    }
+
+    #[test]
+    fn servers_before_15_are_refused() {
+        let older = refuse_older(140_011, "14.11 (Debian)").expect_err("it is too old");
+        assert!(older.to_string().contains("14.11") && !older.passes(), "{older}");
+        assert!(refuse_older(150_000, "15.0").is_ok() && refuse_older(180_001, "18.1").is_ok());
     }
 
     #[test]

@@ -113,3 +113,21 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_lag_and_none_is_negative() {
+        let progress = Progress::default();
+        progress.connected(true);
+        assert_eq!(progress.read().lag, Duration::ZERO, "nothing has begun");
+        progress.began_at(Seq(7), Nanos(u64::MAX / 2));
+        assert_eq!(progress.read().lag, Duration::ZERO);
+        progress.began_at(Seq(8), Nanos(1));
+        assert!(progress.read().lag > Duration::from_secs(1_000_000_000));
+        progress.at_the_end(true, false);
+        assert_eq!(progress.read().lag, Duration::ZERO, "nothing waits");
+    }
+}

@@ -17,6 +17,10 @@ use std::time::{Duration, SystemTime};
 use xq_journal::{ChainHash, EventCursor};
 use xq_protocol::{Date, JournalId, Nanos, Seq};
 
+/// Rows go out in pieces of so many bytes: PostgreSQL takes in a piece while the next one comes, and neither side holds all
+/// of them twice.
+const PIECE: usize = 64 << 10;
+
 /// What the session keeps for changes; nested loops, since the statistics of a table that is filled anew each time
 /// mislead the planner into reading all orders.
 const STAGING: &str = "
@@ -181,7 +185,9 @@ impl Sink {
 fn copy_in(transaction: &mut Transaction<'_>, copy: &str, rows: &[u8], doing: &str) -> Result<u64, Trouble> {
     let mut writer = transaction.copy_in(copy).map_err(|error| told(doing, &error))?;
     writer.write_all(COPY_HEADER)?;
-    writer.write_all(rows)?;
+    for piece in rows.chunks(PIECE) {
+        writer.write_all(piece)?;
+    }
     writer.write_all(COPY_TRAILER)?;
     writer.finish().map_err(|error| told(doing, &error))
 }
