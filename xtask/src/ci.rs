@@ -1,5 +1,6 @@
 //! What runs on a clean checkout: every proof there is, the long ones in a short form, and how long each takes.
 
+use crate::settled::have_postgresql;
 use crate::shell::{cargo, run};
 use anyhow::Result;
 use std::time::Instant;
@@ -10,6 +11,7 @@ const PARTS: &[&[&str]] = &[
     &["conformance"],
     &["bench", "--gate"],
     &["crash", "--cycles", "5"],
+    &["crash", "--bridge", "--cycles", "4"],
     &["oracle", "--commands", "500000", "--seed", "1"],
     &["fuzz"],
     &["mutants"],
@@ -17,6 +19,7 @@ const PARTS: &[&[&str]] = &[
 
 /// Runs every part, up to the first that fails; tells how long each took.
 pub fn ci() -> Result<()> {
+    have_postgresql()?;
     let mut took = Vec::new();
     for part in PARTS {
         let started = Instant::now();

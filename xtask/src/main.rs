@@ -10,6 +10,7 @@ mod fuzz;
 mod mutants;
 mod oracle;
 mod run;
+mod settled;
 mod shell;
 mod test;
 mod tidy;

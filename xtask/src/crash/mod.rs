@@ -1,6 +1,7 @@
 //! `cargo xtask crash`: the exchange is killed under load, again and again, and everything it acknowledged must be
 //! there once. What was acknowledged is kept here, outside the process that dies.
 
+mod bridge;
 mod canary;
 mod check;
 mod cycle;
@@ -27,6 +28,9 @@ pub struct Args {
     /// Times that the process is killed under load (SIGKILL).
     #[arg(long, default_value_t = 20)]
     cycles: u32,
+    /// Kill the bridge to PostgreSQL in place of the exchange, every fourth time PostgreSQL before it.
+    #[arg(long, conflicts_with = "power_cut")]
+    bridge: bool,
     /// Times that the power of a disk of its own is cut under load; needs root, for loop mounts.
     #[arg(long, default_value_t = 0)]
     power_cut: u32,
@@ -79,6 +83,9 @@ level = \"warn\"
 /// Runs the cycles asked for.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let binary = exchange::build()?;
+    if args.bridge {
+        return bridge::campaign(&binary, (args.cycles, args.seed));
+    }
     if args.cycles > 0 {
         campaign(&binary, Way::Kill, (args.cycles, args.seed))?;
     }

@@ -6,6 +6,7 @@ mod venue;
 mod view;
 
 use crate::exchange::{self, Running, Trial};
+use crate::settled::{Settlement, have_postgresql};
 use crate::shell;
 use anyhow::{Context, bail};
 use asked::Asked;
@@ -47,6 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(file) = &args.orders {
         std::fs::File::open(file).with_context(|| file.display().to_string())?;
     }
+    have_postgresql()?;
     let binary = exchange::build()?;
     exchange::is_free(&shell::root(), address)?;
     let trial = Trial::prepare(&binary, &shell::root(), address, &venue::GUESTS)?;
@@ -70,6 +72,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Found::Nothing => "is new, its journals are",
         Found::Part | Found::Everything => "goes on from its journals",
     };
+    let settled = Settlement::start(&trial, &trial.journals().join("postgres"))?;
     println!("The exchange at {} {began} in ./data.\n", trial.address());
     print!("{}", lines(&binary, running.pid()));
     let xq = typed(&binary);
@@ -79,6 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     println!("  {xq} book COFFEE --config xq.toml # a series' ladder, trades and day, live\n");
+    println!("{}", settled_lines(&xq, &settled.url()));
     let replay = args
         .orders
         .as_deref()
@@ -89,6 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         running,
         replay,
         market: doors.market,
+        settled,
     };
     let ended = runtime.block_on(stage.play(args.seconds.map(Duration::from_secs), &mut asked));
     drop(runtime);
@@ -97,9 +102,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         running,
         replay,
         market: _,
+        settled,
     } = stage;
     let replayed = replay.map(Replay::end).transpose();
     running.terminate()?;
+    settled.end()?;
     println!("\nThe exchange has stopped cleanly.\n");
     print!("{}", after(&trial, &binary));
     replayed?;
@@ -144,6 +151,7 @@ struct Stage {
     running: Running,
     replay: Option<Replay>,
     market: SocketAddr,
+    settled: Settlement,
 }
 
 impl Stage {
@@ -156,7 +164,12 @@ impl Stage {
                 venue::COFFEE
             }
         };
-        let viewing = view::View::open(&self.trial, self.market, series, Arc::clone(&counts));
+        let viewing = view::View::open(
+            &self.trial,
+            self.market,
+            series,
+            (Arc::clone(&counts), self.settled.told()),
+        );
         let mut view = tokio::spawn(viewing.run());
         // Without a length it ends when it is told to: in a hundred years, else.
         let until = Instant::now() + length.unwrap_or(Duration::from_secs(100 * 365 * 86_400));
@@ -288,6 +301,14 @@ fn lines(binary: &Path, pid: u32) -> String {
          \u{20} {xq} dump --config xq.toml | tail\n\
          \u{20} kill -9 {pid}        # a crash: it is started again here, and nothing that was told is lost\n",
         root = shell::root().display(),
+    )
+}
+
+/// What to ask of PostgreSQL meanwhile.
+fn settled_lines(xq: &str, url: &str) -> String {
+    format!(
+        "PostgreSQL has all of it, in ./data/postgres:\n\n  psql '{url}' -c 'SELECT * FROM xq.trade_blotter ORDER BY seq DESC LIMIT 5'\n  \
+         {xq} reconcile --config xq.toml --postgres '{url}'\n"
     )
 }
 

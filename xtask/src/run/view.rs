@@ -3,6 +3,7 @@
 use super::market::Counts;
 use super::venue::WATCHER;
 use crate::exchange::Trial;
+use crate::settled::Told;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -25,7 +26,7 @@ const LEVELS: usize = 5;
 /// Trades that are shown.
 const TRADES: usize = 6;
 /// Lines of the picture, so that the next one is drawn over it.
-const PICTURE_LINES: usize = LEVELS + TRADES + 6;
+const PICTURE_LINES: usize = LEVELS + TRADES + 7;
 
 /// What follows a notice, so that the next picture is drawn below it.
 pub fn room_after_notice() -> String {
@@ -60,6 +61,7 @@ pub struct View {
     config: MarketConfig,
     series: SeriesId,
     counts: Arc<Counts>,
+    settled: Arc<Told>,
     is_terminal: bool,
     started: Instant,
     drawn: Option<Instant>,
@@ -74,7 +76,12 @@ pub struct View {
 
 impl View {
     /// Of a series, as the market data at an address tells it.
-    pub fn open(trial: &Trial, market: SocketAddr, series: SeriesId, counts: Arc<Counts>) -> View {
+    pub fn open(
+        trial: &Trial,
+        market: SocketAddr,
+        series: SeriesId,
+        (counts, settled): (Arc<Counts>, Arc<Told>),
+    ) -> View {
         let client = trial.client(&WATCHER, 1);
         let config = MarketConfig {
             addr: market,
@@ -88,6 +95,7 @@ impl View {
             config,
             series,
             counts,
+            settled,
             is_terminal: std::io::stdout().is_terminal(),
             started: Instant::now(),
             drawn: None,
@@ -210,10 +218,11 @@ impl View {
                 .map_or("-".to_owned(), |l| format!("{} × {}", price(l.price), l.qty))
         };
         format!(
-            "{}  bid {}  ask {}\n",
+            "{}  bid {}  ask {}  {}\n",
             self.figures(),
             best(Side::Buy),
-            best(Side::Sell)
+            best(Side::Sell),
+            self.settled.text()
         )
     }
 
@@ -226,10 +235,11 @@ impl View {
         let _ = writeln!(text, "{}", clip(&self.figures()));
         let _ = writeln!(
             text,
-            "{:.0} s  {} orders in the book  {} trades  {sent} requests sent, {refused} refused\n",
+            "{:.0} s  {} orders in the book  {} trades  {sent} requests sent, {refused} refused\n{}\n",
             self.started.elapsed().as_secs_f64(),
             book.len(),
-            self.trades_all
+            self.trades_all,
+            self.settled.text()
         );
         let _ = writeln!(
             text,
