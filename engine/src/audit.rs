@@ -194,8 +194,27 @@ impl Venue {
     }
 
     pub(crate) fn audit(&self) -> Result<(), BrokenLaw> {
+        self.audit_sums()?;
+        self.audit_ids()
+    }
+
+    /// All but the index of clients' ids.
+    pub(crate) fn audit_sums(&self) -> Result<(), BrokenLaw> {
         self.audit_assets()?;
         self.audit_orders()
+    }
+
+    /// Every order is found by its client.
+    fn audit_ids(&self) -> Result<(), BrokenLaw> {
+        for slot in self.all_slots() {
+            let account = AccountId(self.floor.orders.node(slot).account);
+            let cl_ord_id = self.floor.orders.details(slot).cl_ord_id;
+            require(
+                self.floor.find_cl_ord_id(account, cl_ord_id) == Some(slot),
+                || format!("order {slot}: its client finds it"),
+            )?;
+        }
+        Ok(())
     }
 
     fn audit_assets(&self) -> Result<(), BrokenLaw> {
@@ -302,11 +321,7 @@ impl Venue {
         open.1 = open
             .1
             .saturating_add(limit.times(node.leaves).expect("an order's amount fits").0);
-        let cl_ord_id = self.floor.orders.details(slot).cl_ord_id;
-        require(
-            self.floor.find_cl_ord_id(account, cl_ord_id) == Some(slot),
-            || format!("order {slot}: its client finds it"),
-        )
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@
 //! orders that rest, so that few orders stay in a near cache: a table of twice the size takes over step by step.
 
 use crate::order::{NIL, Orders, Slot, index};
+use crate::snapshot;
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 use xq_protocol::{AccountId, ClOrdId};
@@ -168,6 +169,30 @@ impl ClientIds {
             self.table = next;
             self.full_at = self.table.size() / SPARSE;
         }
+    }
+
+    /// Places of the table into which ids are entered.
+    pub fn places(&self) -> usize {
+        self.table.size()
+    }
+
+    /// Enters ids of orders, each behind its hash. The first order whose client calls another by the same id is named.
+    pub fn enter(&mut self, entries: &[snapshot::Entry], orders: &Orders) -> Result<(), Slot> {
+        let key = |slot: Slot| (orders.node(slot).account, orders.details(slot).cl_ord_id);
+        for (hash, slot) in entries {
+            let hash = u32::try_from(*hash).expect("a hash of 32 bits");
+            // Orders are looked at only where all of a hash is equal.
+            let is_another = |entry: Entry| key(entry.slot) == key(*slot);
+            let another = self.table.probe(hash, is_another).or(match self.old_used {
+                0 => None,
+                _ => self.old.probe(hash, is_another),
+            });
+            if another.is_some() {
+                return Err(*slot);
+            }
+            self.insert(hash, *slot);
+        }
+        Ok(())
     }
 
     /// By which hash an id of this account is kept.

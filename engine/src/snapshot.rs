@@ -8,6 +8,7 @@
 //! # Cost
 //! One piece of at most [`SECTION_BYTES_MAX`] at a time; the tables of a venue are never copied as a whole.
 
+mod gathered;
 mod restore;
 mod save;
 mod section;
@@ -15,4 +16,5 @@ mod section;
 pub use restore::Restoring;
 pub use section::{BadSnapshot, PutSection, SECTION_BYTES_MAX, SectionKind};
 
-pub(crate) use section::{Sections, bad, rows_of};
+pub(crate) use gathered::Entry;
+pub(crate) use section::{Sections, bad, each_row, rows_of};

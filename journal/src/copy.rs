@@ -44,6 +44,8 @@ fn fill(copy: &dyn StorageFile, bytes: &[u8], length: u64) -> io::Result<()> {
     let mut at = 0;
     for piece in bytes.chunks(PIECE) {
         copy.write_at(at, piece)?;
+        // Written as it comes: left to the sync at the end, all of it would stand before the journals' commits at once.
+        copy.begin_writing(narrow(at)..narrow(at) + piece.len());
         at += wide(piece.len());
     }
     let zeros = vec![0; PIECE];
@@ -55,19 +57,40 @@ fn fill(copy: &dyn StorageFile, bytes: &[u8], length: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves a file to another folder. It may be interrupted anywhere and begun again: a copy that is there already counts,
-/// when it is the same.
+/// Moves a file to another folder. It may be interrupted anywhere and begun again.
 ///
 /// Why a crash here is safe: the original goes only after the copy and its name are durable.
 ///
 /// # Errors
-/// [`Error::Corrupt`] when another file of this name is there; [`Error::Io`], [`Error::NoSpace`].
+/// As [`copy_whole`]; [`Error::Io`].
 pub fn move_file(from: &dyn Storage, to: &dyn Storage, name: &str) -> Result<(), Error> {
+    copy_whole(from, to, name)?;
+    remove_file(from, name)
+}
+
+/// Removes a file for good.
+///
+/// # Errors
+/// [`Error::Io`]: where the folder is the journals', its sync is not retried.
+pub fn remove_file(storage: &dyn Storage, name: &str) -> Result<(), Error> {
+    let gone = storage.remove(name).and_then(|()| storage.sync_folder());
+    gone.map_err(|source| {
+        let place = place_of(storage, name);
+        Error::io(&place, "removing what was copied", (0, Seq::ZERO), source)
+    })
+}
+
+/// Makes a durable copy of a file that is not written any more, under its own name. It may be interrupted anywhere and
+/// begun again: a copy that is there already counts, when it is the same.
+///
+/// # Errors
+/// [`Error::Corrupt`] when another file of this name is there; [`Error::Io`], [`Error::NoSpace`].
+pub fn copy_whole(from: &dyn Storage, to: &dyn Storage, name: &str) -> Result<(), Error> {
     let there = to.list().map_err(|source| refused(to, name, source))?;
     if !there.iter().any(|other| other == name) {
         copy_file(from, to, name, u64::MAX)?;
     }
-    let moved = || -> io::Result<bool> {
+    let kept = || -> io::Result<bool> {
         let (original, copy) = (
             from.open(name, Access::ReadOnly)?,
             to.open(name, Access::ReadOnly)?,
@@ -78,16 +101,14 @@ pub fn move_file(from: &dyn Storage, to: &dyn Storage, name: &str) -> Result<(),
         // It may have come by another hand than this one, so that it is only in memory yet.
         copy.sync()?;
         to.sync_folder()?;
-        from.remove(name)?;
-        from.sync_folder()?;
         Ok(true)
     };
-    match moved().map_err(|source| refused(to, name, source))? {
+    match kept().map_err(|source| refused(to, name, source))? {
         true => Ok(()),
         false => Err(Error::corrupt(
             &place_of(to, name),
             (0, Seq::ZERO),
-            "it is another file than the one to be moved here: neither was touched",
+            "it is another file than the one to be copied here: neither was touched",
         )),
     }
 }

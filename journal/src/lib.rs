@@ -26,7 +26,7 @@ pub use command::recovery::{
 };
 pub use command::scan::{Cut, Segment};
 pub use command::writer::{Append, CommandJournal, Written};
-pub use copy::{Filling, check_finished, copy_file, move_file, read_file};
+pub use copy::{Filling, check_finished, copy_file, copy_whole, move_file, read_file, remove_file};
 pub use error::Error;
 pub use event::at_rest::EventsAtRest;
 pub use event::hasher::EventHasher;
@@ -44,8 +44,9 @@ pub use names::{QUARANTINE, snapshot_name};
 pub use pool::{Preparation, SegmentPool};
 pub use simulated::SimulatedDisk;
 pub use snapshot::{
-    Named as SnapshotNamed, Room as SnapshotRoom, SNAPSHOT_FORMAT, Snapshot, SnapshotHead, SnapshotWriter,
-    Written as SnapshotWritten, begins_whole, covered_segments, remove_snapshot, snapshots,
+    Named as SnapshotNamed, Room as SnapshotRoom, SNAPSHOT_FORMAT, SealedSegment, Snapshot, SnapshotHead,
+    SnapshotWriter, Written as SnapshotWritten, begins_whole, covered_segments, remove_snapshot,
+    sealed_segments, snapshot_head, snapshots,
 };
 pub use storage::{Access, Storage, StorageFile};
 pub use unit::{ChainHash, CommandStart, EventCursor, EventStart, SegmentNumber, Start, Witness};

@@ -112,12 +112,23 @@ fn the_bytes_of_a_snapshot_are_pinned() {
     let written = writer.finish().unwrap().make_durable().unwrap();
     assert_eq!(written.sections, 2);
     let image = disk.read(&written.file).unwrap();
-    check("snapshot-v1.bin", &image);
-    assert_eq!(SNAPSHOT_FORMAT, 1);
-    let golden = read_golden("snapshot-v1.bin", written.bytes);
+    check("snapshot-v2.bin", &image);
+    assert_eq!(SNAPSHOT_FORMAT, 2);
+    let golden = read_golden("snapshot-v2.bin", written.bytes);
     disk.put(&written.file, &golden);
     let snapshot = Snapshot::open(&*disk.storage(), Seq(1_024), Some(ID)).unwrap();
     assert_eq!(*snapshot.head(), head);
+}
+
+/// Snapshots come and go: one of an older format is passed over, and said to be that.
+#[test]
+fn the_golden_snapshot_of_an_older_format_is_refused_by_name() {
+    let disk = SimulatedDisk::new(1 << 20, 1);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/snapshot-v1.bin");
+    let golden = fs::read(path).expect("the golden file is there");
+    disk.put(&xq_journal::snapshot_name(Seq(1_024)), &golden);
+    let refused = Snapshot::open(&*disk.storage(), Seq(1_024), Some(ID)).unwrap_err();
+    assert!(refused.to_string().contains("of an older format"), "{refused}");
 }
 
 /// Journals written by earlier versions of the program stay readable.

@@ -110,13 +110,13 @@ fn every_flipped_byte_and_every_truncation_is_refused() {
     let misnamed = Snapshot::open(&*disk.storage(), Seq(2_048), Some(ID)).unwrap_err();
     assert!(misnamed.to_string().contains("covers command 1024"), "{misnamed}");
     let mut newer = whole.clone();
-    newer[12] = 2;
+    newer[12] = 3;
     disk.put(&name, &newer);
     assert!(matches!(
         open(),
         Err(Error::NewerVersion {
-            found: 2,
-            supported: 1,
+            found: 3,
+            supported: 2,
             ..
         })
     ));

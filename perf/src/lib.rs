@@ -3,6 +3,7 @@
 pub mod data;
 pub mod flow;
 pub mod frames;
+pub mod large;
 pub mod staffed;
 pub mod venue;
 

@@ -2,8 +2,8 @@
 
 use super::{Ledger, Row, RowId, System, hash, key_hash};
 use crate::order::index;
-use crate::snapshot::{BadSnapshot, SectionKind, bad};
-use hashbrown::hash_table::Entry;
+use crate::snapshot::{BadSnapshot, Entry, SectionKind, bad};
+use hashbrown::hash_table;
 use rkyv::{Archive, Deserialize, Serialize};
 use xq_protocol::{AccountId, Amount, AssetId, ParticipantId, Place, SeriesId};
 
@@ -114,37 +114,45 @@ impl Ledger {
         }
     }
 
-    /// Opens a balance with what it has; `older` is the account's newest so far. None when it is there already, or when
-    /// there is no room for it.
-    pub fn restore_row(&mut self, row: &BalanceRow, older: RowId) -> Option<RowId> {
+    /// Opens a balance with what it has; `older` is the account's newest so far. None when there is no room for it. It is
+    /// found by the hash told with its place once it was entered.
+    pub fn restore_row(&mut self, row: &BalanceRow, older: RowId) -> Option<Entry> {
         if !self.has_room(1) {
             return None;
         }
         let id = RowId::try_from(self.rows.len()).expect("capacity is a u32");
         let (account, asset) = (AccountId(row.account), AssetId(row.asset));
-        let Ledger {
-            rows,
-            older: all_older,
-            by_key,
-            hasher,
-            ..
-        } = self;
-        let is_it = |id: &RowId| (rows[index(*id)].account, rows[index(*id)].asset) == (account, asset);
-        let hash_of = |id: &RowId| hash(hasher, &rows[index(*id)]);
-        // One search says that it is not there, and where it goes.
-        match by_key.entry(key_hash(hasher, account, asset), is_it, hash_of) {
-            Entry::Occupied(_) => return None,
-            Entry::Vacant(place) => place.insert(id),
-        };
-        rows.push(Row {
+        self.rows.push(Row {
             account,
             asset,
             available: Amount(row.available),
             held: Amount(row.held),
             frozen: Amount(row.frozen),
         });
-        all_older.push(older);
-        Some(id)
+        self.older.push(older);
+        Some((key_hash(&self.hasher, account, asset), id))
+    }
+
+    /// Places of the table by which balances are found: its capacity is seven eighths of them.
+    pub fn places(&self) -> usize {
+        self.by_key.capacity().next_power_of_two()
+    }
+
+    /// Enters balances to be found. The first of which there is another already is named.
+    pub fn enter(&mut self, entries: &[Entry]) -> Result<(), RowId> {
+        let Ledger {
+            rows, by_key, hasher, ..
+        } = self;
+        let key = |id: &RowId| (rows[index(*id)].account, rows[index(*id)].asset);
+        for (key_hash, id) in entries {
+            // One search says that it is not there, and where it goes.
+            let hash_of = |id: &RowId| hash(hasher, &rows[index(*id)]);
+            match by_key.entry(*key_hash, |other| key(other) == key(id), hash_of) {
+                hash_table::Entry::Occupied(_) => return Err(*id),
+                hash_table::Entry::Vacant(place) => place.insert(*id),
+            };
+        }
+        Ok(())
     }
 
     /// Says whether there is such a row.

@@ -1,7 +1,8 @@
 //! The state from sections: each row judged as it comes, the laws when all have come.
 
+use super::gathered::{Gathered, Time};
 use super::save::VenueRow;
-use super::{BadSnapshot, SectionKind, bad, rows_of};
+use super::{BadSnapshot, SectionKind, bad, each_row, rows_of};
 use crate::bust::BustRow;
 use crate::exchange::{Exchange, Venue};
 use crate::jobs::{Cursor, Job, Scope};
@@ -39,6 +40,9 @@ pub struct Restoring {
     last_free: Slot,
     /// The session, and the number in its window, that comes next.
     window: (u32, u64),
+    /// Balances and clients' ids that are to be found by their hash.
+    balances: Gathered,
+    ids: Gathered,
 }
 
 impl Restoring {
@@ -54,6 +58,10 @@ impl Restoring {
     pub fn section(&mut self, kind: SectionKind, bytes: &[u8]) -> Result<(), BadSnapshot> {
         if self.last.is_some_and(|last| kind < last) || self.last.is_none() != (kind == SectionKind::Venue) {
             return bad(kind, "sections out of their order");
+        }
+        if self.last != Some(kind) {
+            self.enter_balances()?;
+            self.enter_ids()?;
         }
         self.last = Some(kind);
         if kind == SectionKind::Venue {
@@ -111,6 +119,8 @@ impl Restoring {
         if self.venue.is_none() {
             return bad(SectionKind::Venue, "no section");
         }
+        self.enter_balances()?;
+        self.enter_ids()?;
         for kind in SectionKind::ALL {
             let (wanted, come) = (self.wanted[kind.place()], self.come[kind.place()]);
             if wanted != come {
@@ -121,7 +131,8 @@ impl Restoring {
         venue.floor.parties.check_lists()?;
         venue.floor.parties.check_protections()?;
         venue.link_orders()?;
-        let broken = venue.audit().err();
+        // That each client finds its orders was seen when their ids were entered.
+        let broken = venue.audit_sums().err();
         match broken {
             None => Ok(Exchange::of(*self.venue.expect("asked above"))),
             Some(law) => bad(SectionKind::Venue, format!("a law does not hold: {law}")),
@@ -144,12 +155,47 @@ impl Restoring {
         R::Archived: for<'a> rkyv::bytecheck::CheckBytes<rkyv::api::high::HighValidator<'a, Error>>
             + Deserialize<R, rkyv::api::high::HighDeserializer<Error>>,
     {
-        let rows: Vec<R> = rows_of(kind, bytes)?;
-        for row in &rows {
-            take(self, row)?;
+        each_row(kind, bytes, |row| {
+            take(self, &row)?;
             self.come[kind.place()] += 1;
+            Ok(())
+        })
+    }
+
+    /// Enters the balances that wait to be found by their account and asset.
+    fn enter_balances(&mut self) -> Result<(), BadSnapshot> {
+        let Some(venue) = &mut self.venue else {
+            return Ok(());
+        };
+        let ledger = &mut venue.floor.ledger;
+        match ledger.enter(self.balances.take(ledger.places())) {
+            Ok(()) => Ok(()),
+            Err(row) => {
+                let account = ledger.row(row).account;
+                bad(
+                    SectionKind::Balances,
+                    format!("account {account}: a balance is there twice"),
+                )
+            }
         }
-        Ok(())
+    }
+
+    /// Enters the clients' ids that wait to be found.
+    fn enter_ids(&mut self) -> Result<(), BadSnapshot> {
+        let Some(venue) = &mut self.venue else {
+            return Ok(());
+        };
+        let floor = &mut venue.floor;
+        match floor
+            .client_ids
+            .enter(self.ids.take(floor.client_ids.places()), &floor.orders)
+        {
+            Ok(()) => Ok(()),
+            Err(slot) => bad(
+                SectionKind::Orders,
+                format!("order in place {slot}: its client has another of this id"),
+            ),
+        }
     }
 
     fn open(&mut self, bytes: &[u8]) -> Result<(), BadSnapshot> {
@@ -239,21 +285,19 @@ impl Restoring {
         let floor = &mut self.venue().floor;
         let amounts = [row.available, row.held, row.frozen];
         let sum = amounts.into_iter().try_fold(0_u64, u64::checked_add);
-        let what = || {
-            format!(
-                "account {account}, asset {}: twice, too much, or nobody's",
-                asset.0
-            )
-        };
+        let what = || format!("account {account}, asset {}: too much, or nobody's", asset.0);
         if sum.is_none() || floor.parties.account(account).is_err() {
             return bad(SectionKind::Balances, what());
         }
         let newest = &mut floor.parties.file_mut(account).newest_row;
-        match floor.ledger.restore_row(row, *newest) {
-            Some(id) => *newest = id,
-            None => return bad(SectionKind::Balances, what()),
+        let Some((hash, id)) = floor.ledger.restore_row(row, *newest) else {
+            return bad(SectionKind::Balances, what());
+        };
+        *newest = id;
+        match self.balances.push((hash, id)) {
+            Time::Early => Ok(()),
+            Time::Due => self.enter_balances(),
         }
-        Ok(())
     }
 
     fn series(&mut self, row: &SeriesRow) -> Result<(), BadSnapshot> {
@@ -357,7 +401,11 @@ impl Restoring {
             }
             venue.floor.orders.details_mut(slot).terms = venue.floor.terms.add(terms);
         }
-        venue.enter_restored(slot, open.expect("it fits"))
+        let hash = venue.enter_restored(slot, open.expect("it fits"))?;
+        match self.ids.push((hash.into(), slot)) {
+            Time::Early => Ok(()),
+            Time::Due => self.enter_ids(),
+        }
     }
 
     fn job(&mut self, row: &JobRow) -> Result<(), BadSnapshot> {
@@ -374,8 +422,8 @@ impl Restoring {
 }
 
 impl Venue {
-    /// Enters an order into its level, the table of clients' ids and the counts.
-    fn enter_restored(&mut self, slot: Slot, open: Amount) -> Result<(), BadSnapshot> {
+    /// Enters an order into its level and the counts; the hash by which its client finds it.
+    fn enter_restored(&mut self, slot: Slot, open: Amount) -> Result<u32, BadSnapshot> {
         let floor = &mut self.floor;
         let (node, details) = floor.orders.both_mut(slot);
         let (account, series) = (AccountId(node.account), self.series.known_mut(node.series));
@@ -399,9 +447,8 @@ impl Venue {
             );
         };
         of_account.open_notional = notional;
-        floor.client_ids.insert(hash, slot);
         floor.levels.push(ladder, &mut floor.orders, slot);
-        Ok(())
+        Ok(hash)
     }
 
     /// Walks every account's orders from the newest on, and links them the other way: each stands in one list once.

@@ -148,7 +148,7 @@ impl Venue {
     }
 
     /// Every order: series by number, those that rest in priority, then those that wait for their stop.
-    fn all_slots(&self) -> impl Iterator<Item = Slot> + '_ {
+    pub(crate) fn all_slots(&self) -> impl Iterator<Item = Slot> + '_ {
         self.series.iter().flat_map(move |(_, series)| {
             let books = [
                 series.ladder(Side::Buy),

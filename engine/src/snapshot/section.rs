@@ -2,6 +2,7 @@
 
 use rkyv::api::high::{HighDeserializer, HighSerializer, HighValidator};
 use rkyv::bytecheck::CheckBytes;
+use rkyv::de::Pool;
 use rkyv::rancor::Error;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
@@ -10,8 +11,8 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 /// Longest section, bytes.
 pub const SECTION_BYTES_MAX: usize = 64 << 20;
-/// Bytes of rows after which a section is put: short of the longest, so that little memory is in use at once.
-const SECTION_BYTES: usize = 8 << 20;
+/// Bytes of rows after which a section is put: short of the longest, so that little is written, or judged, at once.
+const SECTION_BYTES: usize = 1 << 20;
 
 /// What stands in a section. Sections come in the order of these; a new kind is added at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -170,8 +171,26 @@ impl<'a, E> Sections<'a, E> {
     }
 }
 
-/// The rows of a section, whose structure is checked; `bytes` may lie anywhere.
+/// The rows of a section, as [`each_row`] gives them.
 pub(crate) fn rows_of<R>(kind: SectionKind, bytes: &[u8]) -> Result<Vec<R>, BadSnapshot>
+where
+    R: Archive,
+    R::Archived: for<'a> CheckBytes<HighValidator<'a, Error>> + Deserialize<R, HighDeserializer<Error>>,
+{
+    let mut rows = Vec::new();
+    each_row(kind, bytes, |row| {
+        rows.push(row);
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+/// Gives each row of a section, all of whose structure is checked before; `bytes` may lie anywhere.
+pub(crate) fn each_row<R>(
+    kind: SectionKind,
+    bytes: &[u8],
+    mut take: impl FnMut(R) -> Result<(), BadSnapshot>,
+) -> Result<(), BadSnapshot>
 where
     R: Archive,
     R::Archived: for<'a> CheckBytes<HighValidator<'a, Error>> + Deserialize<R, HighDeserializer<Error>>,
@@ -182,13 +201,27 @@ where
             format!("{} bytes: longer than a section may be", bytes.len()),
         );
     }
-    let mut aligned: AlignedVec = AlignedVec::with_capacity(bytes.len());
-    aligned.extend_from_slice(bytes);
-    let archived = rkyv::access::<ArchivedVec<R::Archived>, Error>(&aligned);
-    let rows = archived.and_then(rkyv::deserialize::<Vec<R>, Error>);
-    match rows {
-        Ok(rows) if !rows.is_empty() => Ok(rows),
-        Ok(_) => bad(kind, "a section without a row"),
-        Err(error) => bad(kind, format!("its structure does not hold: {error}")),
+    // In a mapped file it lies right, and is read where it is.
+    let mut aligned: AlignedVec = AlignedVec::new();
+    let bytes = match bytes.as_ptr().align_offset(AlignedVec::<16>::ALIGNMENT) {
+        0 => bytes,
+        _ => {
+            aligned.extend_from_slice(bytes);
+            &aligned
+        }
+    };
+    let broken = |error: &Error| bad(kind, format!("its structure does not hold: {error}"));
+    let rows = match rkyv::access::<ArchivedVec<R::Archived>, Error>(bytes) {
+        Ok(rows) if rows.is_empty() => return bad(kind, "a section without a row"),
+        Ok(rows) => rows,
+        Err(error) => return broken(&error),
+    };
+    let mut shared = Pool::new();
+    for row in rows.as_slice() {
+        match rkyv::api::deserialize_using::<R, Pool, Error>(row, &mut shared) {
+            Ok(row) => take(row)?,
+            Err(error) => return broken(&error),
+        }
     }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use crate::checksum::crc32c;
 use crate::{ChainHash, CommandStart, Error, EventStart, JournalId, SegmentNumber, Seq, Start};
 
 /// Version of the format of snapshots. It moves with every change of the bytes below, and of what sections hold.
-pub const SNAPSHOT_FORMAT: u32 = 1;
+pub const SNAPSHOT_FORMAT: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"XQSNAPSH";
 const SECTION_MAGIC: [u8; 4] = *b"XQS1";
@@ -88,8 +88,11 @@ impl SnapshotHead {
                 supported: SNAPSHOT_FORMAT,
             });
         }
-        if version != SNAPSHOT_FORMAT || crc32c(&head[12..]) != u32_at(head, 8) {
+        if crc32c(&head[12..]) != u32_at(head, 8) {
             return Err(fault("the checksum of its header does not hold"));
+        }
+        if version != SNAPSHOT_FORMAT {
+            return Err(fault("it is of an older format, which is not read any more"));
         }
         Ok(Self {
             id: JournalId(array_at(head, 16)),

@@ -5,7 +5,7 @@ mod layout;
 mod reader;
 mod writer;
 
-pub use covered::{begins_whole, covered_segments};
+pub use covered::{SealedSegment, begins_whole, covered_segments, sealed_segments};
 pub use layout::{SNAPSHOT_FORMAT, SnapshotHead};
-pub use reader::{Snapshot, snapshots};
+pub use reader::{Snapshot, snapshot_head, snapshots};
 pub use writer::{Named, Room, SnapshotWriter, Written, remove_snapshot};

@@ -24,6 +24,18 @@ pub fn snapshots(storage: &dyn Storage) -> Result<Vec<Seq>, Error> {
     Ok(found)
 }
 
+/// What a snapshot says of itself, whatever the rest of it is worth.
+///
+/// # Errors
+/// Those of [`Snapshot::open`], as far as its header shows them.
+pub fn snapshot_head(storage: &dyn Storage, seq: Seq) -> Result<SnapshotHead, Error> {
+    let name = snapshot_name(seq);
+    let io = |source| Error::io(&name, "opening a snapshot", (0, seq), source);
+    let file = storage.open(&name, Access::ReadOnly).map_err(io)?;
+    let map = file.map().map_err(io)?;
+    SnapshotHead::read(&name, map.bytes(0..map.length().min(HEAD)))
+}
+
 /// A snapshot all of whose bytes were verified.
 #[derive(Debug)]
 pub struct Snapshot {

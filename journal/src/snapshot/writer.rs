@@ -1,7 +1,7 @@
 //! The writer of a snapshot: sections as they come, one at a time in memory; a name only when all is on the disk.
 
 use super::layout::{ALIGN, HEAD, SECTION_HEAD, SECTION_MAX, Seal, SectionHead, SnapshotHead};
-use crate::bytes::{put, wide};
+use crate::bytes::{narrow, put, wide};
 use crate::names::{SNAPSHOT_TEMPORARY, snapshot_name};
 use crate::storage::{Access, Storage, StorageFile};
 use crate::{Error, Seq};
@@ -139,6 +139,9 @@ impl SnapshotWriter {
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let written = self.file.write_at(self.offset, bytes);
         written.map_err(|source| self.refused("writing a snapshot", source))?;
+        // Written as it comes: left to the sync at the end, all of it would stand before the journals' commits at once.
+        let begin = narrow(self.offset);
+        self.file.begin_writing(begin..begin + bytes.len());
         self.hasher.update(bytes);
         self.offset += wide(bytes.len());
         Ok(())

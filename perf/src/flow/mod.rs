@@ -6,7 +6,7 @@
 //! them for the whole run, and no flow cares for self-trades.
 
 mod book;
-mod draw;
+pub(crate) mod draw;
 mod ec;
 mod ec1;
 mod ec1000;
