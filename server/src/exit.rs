@@ -1,6 +1,6 @@
 //! How the program ends: every exit code, and every failure that leads to one.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use xq_journal::Error as JournalError;
 
 macro_rules! exits {
@@ -101,6 +101,7 @@ impl Failure {
         match self {
             Failure::Configuration(_) => Exit::Configuration,
             Failure::Clock(_) => Exit::ClockRefused,
+            Failure::CannotCreate { source, .. } if source.kind() == ErrorKind::StorageFull => Exit::DiskFull,
             Failure::CannotCreate { .. } => Exit::CannotCreate,
             Failure::Journal(error) => exit_of_journal(error),
             Failure::DiskFull(_) => Exit::DiskFull,

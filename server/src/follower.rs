@@ -10,16 +10,19 @@ use crate::pipeline::{Helper, spawn};
 use crate::progress::Durable;
 use crate::quarantine::Quarantine;
 use crate::recovery::frame_of;
+use crate::retention::{Retention, RetentionWatch, Stuck};
 use crate::state::State;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use xq_engine::Events;
 use xq_journal::{
     CommandReader, EPOCH_COMMANDS, Error, EventHasher, EventKeeper, EventPosition, EventReader, EventStart,
-    Snapshot, SnapshotHead, SnapshotRoom, SnapshotWriter, Start, Storage, Verify, remove_snapshot, snapshots,
+    Snapshot, SnapshotHead, SnapshotRoom, SnapshotWriter, Start, Storage, Verify, remove_snapshot,
+    snapshot_head, snapshots,
 };
-use xq_protocol::{JournalId, Seq};
+use xq_protocol::{JournalId, Nanos, Seq};
 
 /// How long it sleeps when there is nothing to follow.
 const REST: Duration = Duration::from_millis(5);
@@ -27,9 +30,6 @@ const REST: Duration = Duration::from_millis(5);
 const REST_A_MIB: Duration = Duration::from_millis(5);
 /// After a snapshot that could not be written, or after it could not go on, it tries again no sooner than this.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
-/// Snapshots that are kept.
-const KEPT: usize = 2;
-
 /// When snapshots are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cadence {
@@ -37,6 +37,15 @@ pub struct Cadence {
     pub commands: u64,
     /// After so long, if any command came.
     pub time: Duration,
+}
+
+/// What a follower is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Following {
+    /// When snapshots are taken.
+    pub cadence: Cadence,
+    /// What is kept of them, and of the journals.
+    pub retention: Retention,
 }
 
 /// What the follower tells to whoever watches.
@@ -54,10 +63,14 @@ pub struct FollowerWatch {
     pub snapshot_us: AtomicU64,
     /// When its last command came, Unix seconds; without one, when the follower began.
     pub snapshot_at: AtomicU64,
+    /// Whether one is being written.
+    pub writing: AtomicBool,
     /// Snapshots that could not be written.
     pub failed: AtomicU64,
     /// How often it could not go on, and had to begin again.
     pub restarts: AtomicU64,
+    /// What is moved away, and what is not.
+    pub retention: RetentionWatch,
 }
 
 /// What a follower reads.
@@ -101,6 +114,7 @@ impl From<Error> for Ended {
 pub(crate) struct Post {
     pub(crate) followed: Followed,
     pub(crate) cadence: Cadence,
+    pub(crate) retention: Retention,
     pub(crate) watch: Arc<FollowerWatch>,
     pub(crate) halt: Arc<AtomicBool>,
     /// Snapshots that can be used, by the last command that each covers, the oldest first: the one with which recovery
@@ -133,13 +147,14 @@ impl Post {
     pub(crate) fn start(
         followed: Followed,
         base: Option<Seq>,
-        cadence: Cadence,
+        Following { cadence, retention }: Following,
         watch: Arc<FollowerWatch>,
     ) -> Result<Helper, Failure> {
         let halt = Arc::new(AtomicBool::new(false));
         let mut post = Post {
             followed,
             cadence,
+            retention,
             watch,
             halt: Arc::clone(&halt),
             good: base.into_iter().collect(),
@@ -205,18 +220,52 @@ impl Post {
         None
     }
 
-    /// Removes every snapshot but the newest good ones and those whose commands are still to come. The newest good one is
-    /// durable.
-    fn retain(&mut self) -> Result<(), Error> {
+    /// Removes snapshots and moves segments that are needed no more. What cannot be done harms nothing: it is told, and
+    /// tried again behind the next snapshot.
+    fn tidy(&mut self) -> Result<(), Ended> {
+        let now = crate::clock::wall_now();
+        let tidied = self.keep_snapshots(now).and_then(|kept| match kept.as_slice() {
+            // A start may need the older of two that are known to be good.
+            [oldest, ..] if self.good.len() > 1 => {
+                let storage = &self.followed.storage;
+                let folder = (storage, Path::new(storage.place()));
+                let watch = &self.watch.retention;
+                self.retention
+                    .run(folder, [oldest, &kept[kept.len() - 1]], (now, watch))
+            }
+            _ => Ok(()),
+        });
+        match tidied {
+            Ok(()) => Ok(()),
+            Err(Stuck::Passing(error)) => {
+                self.watch.retention.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%error, "what is needed no more stays where it is");
+                Ok(())
+            }
+            Err(Stuck::Fatal(failure)) => Err(Ended::Fatal(failure)),
+        }
+    }
+
+    /// Removes every snapshot but those that are to be kept and those whose commands are still to come; those kept, the
+    /// oldest first. The newest good one is durable.
+    fn keep_snapshots(&mut self, now: Nanos) -> Result<Vec<SnapshotHead>, Stuck> {
         let storage = &*self.followed.storage;
-        let newest = *self.good.last().expect("one was taken just now");
-        let surplus = self.good.len().saturating_sub(KEPT);
-        self.good.drain(..surplus);
+        let (first, newest) = (self.good[0], *self.good.last().expect("one was taken just now"));
         let there = snapshots(storage)?;
+        // Older ones than this process has used were found good by those before it.
+        let may_be_kept = |seq: &&Seq| **seq < first || self.good.contains(seq);
+        let heads = there.iter().rev().filter(may_be_kept);
+        let mut kept: Vec<SnapshotHead> = heads
+            .filter_map(|seq| snapshot_head(storage, *seq).ok())
+            .collect();
+        kept.drain(..self.retention.surplus(&kept, now));
+        let is_kept = |seq: &Seq| kept.iter().any(|head| head.start.seq == *seq);
+        self.good.retain(is_kept);
         there
             .into_iter()
-            .filter(|seq| *seq < newest && !self.good.contains(seq))
-            .try_for_each(|old| remove_snapshot(storage, old))
+            .filter(|seq| *seq < newest && !is_kept(seq))
+            .try_for_each(|old| remove_snapshot(storage, old))?;
+        Ok(kept)
     }
 }
 
@@ -368,7 +417,10 @@ impl<'a> Follower<'a> {
     /// Takes a snapshot. One that cannot be written harms nothing: it is told, and tried again later.
     fn snapshot(&mut self, seq: Seq, events: EventStart) -> Result<(), Ended> {
         let begun = Instant::now();
-        match self.write(seq, events) {
+        self.post.watch.writing.store(true, Ordering::Relaxed);
+        let written = self.write(seq, events);
+        self.post.watch.writing.store(false, Ordering::Relaxed);
+        match written {
             Ok(bytes) => {
                 let took = begun.elapsed();
                 self.covered = seq;
@@ -378,10 +430,7 @@ impl<'a> Follower<'a> {
                 self.post.watch.snapshot_us.store(took_us, Ordering::Relaxed);
                 self.taken(seq, bytes);
                 tracing::info!(seq = seq.0, bytes, took_ms = took_us / 1_000, "snapshot taken");
-                if let Err(error) = self.post.retain() {
-                    tracing::error!(%error, "a snapshot that is needed no more stays");
-                }
-                Ok(())
+                self.post.tidy()
             }
             Err(Ended::Passing(error)) => {
                 self.post.watch.failed.fetch_add(1, Ordering::Relaxed);

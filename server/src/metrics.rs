@@ -91,10 +91,24 @@ impl Writer<'_> {
     }
 
     fn tables<const N: usize>(&mut self, described: (&str, &str), values: [(Table, u64); N]) -> fmt::Result {
+        self.gauges(
+            described,
+            "table",
+            values.map(|(table, rows)| (table.name(), rows)),
+        )
+    }
+
+    /// Gauges told apart by one label.
+    fn gauges<const N: usize>(
+        &mut self,
+        described: (&str, &str),
+        label: &str,
+        values: [(&str, u64); N],
+    ) -> fmt::Result {
         self.one(described, MetricType::Gauge, |mut to| {
-            for (table, rows) in values {
-                to.encode_family(&[("table", table.name())])?
-                    .encode_gauge(&value_of(rows))?;
+            for (name, value) in values {
+                to.encode_family(&[(label, name)])?
+                    .encode_gauge(&value_of(value))?;
             }
             Ok(())
         })
@@ -343,7 +357,27 @@ impl Readings {
         let described = ("xq_snapshot_bytes", "Size of the newest snapshot.");
         to.gauge(described, value_of(load(&watch.snapshot_bytes)))?;
         let described = ("xq_snapshot_seconds", "How long the newest snapshot took.");
-        to.gauge(described, value_of(load(&watch.snapshot_us)) / 1e6)
+        to.gauge(described, value_of(load(&watch.snapshot_us)) / 1e6)?;
+        let retention = &watch.retention;
+        let described = (
+            "xq_retention_segments_moved",
+            "Segments of both journals that were moved to the archive since the start.",
+        );
+        to.count(described, load(&retention.moved))?;
+        let described = (
+            "xq_retention_failures",
+            "How often snapshots or segments that are needed no more could not be removed or moved.",
+        );
+        to.count(described, load(&retention.failed))?;
+        let described = (
+            "xq_retention_held_back_bytes",
+            "Segments that are to be archived and stay: the oldest snapshot needs them, or a cursor does.",
+        );
+        let held = [
+            ("snapshot", load(&retention.held_by_snapshot)),
+            ("cursor", load(&retention.held_by_cursor)),
+        ];
+        to.gauges(described, "by", held)
     }
 
     fn door(&self, to: &mut Writer<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use crate::clock::SteadyClock;
 use crate::exit::Failure;
-use crate::follower::Followed;
+use crate::follower::{Followed, FollowerWatch, Following, Post};
 use crate::ingress::Ingress;
 use crate::journaler::Journaler;
 use crate::matcher::{Matcher, Outlet, Watched};
@@ -89,6 +89,7 @@ pub struct Pipeline {
     /// Says how far events are synced.
     synced: EventKeeper,
     timer: Option<Helper>,
+    follower: Option<Helper>,
     keepers: Vec<Helper>,
     matcher: Stage<Exchange>,
     journaler: Stage<CommandJournal>,
@@ -205,6 +206,7 @@ impl Pipeline {
             pools,
             synced,
             timer: None,
+            follower: None,
             keepers,
             matcher,
             journaler,
@@ -252,8 +254,24 @@ impl Pipeline {
         Ok(source)
     }
 
-    /// What a follower of this journal reads.
-    pub(crate) fn followed(&self, id: JournalId) -> Followed {
+    /// Lets a follower execute the durable commands again, from the snapshot with which recovery began, take snapshots, and
+    /// move away what is needed no more; what it tells.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn follow(
+        &mut self,
+        (id, base): (JournalId, Option<Seq>),
+        following: Following,
+    ) -> Result<Arc<FollowerWatch>, Failure> {
+        assert!(self.follower.is_none(), "one follower is enough");
+        let watch = Arc::<FollowerWatch>::default();
+        let follower = Post::start(self.followed(id), base, following, Arc::clone(&watch))?;
+        self.follower = Some(follower);
+        Ok(watch)
+    }
+
+    fn followed(&self, id: JournalId) -> Followed {
         let segments: u64 = self.pools.iter().map(|pool| pool.segment_size()).sum();
         Followed {
             id,
@@ -300,8 +318,8 @@ impl Pipeline {
     /// # Errors
     /// What the disk refused.
     pub fn stop(self) -> Result<Stopped, Failure> {
-        if let Some(timer) = self.timer {
-            timer.end()?;
+        for helper in [self.timer, self.follower].into_iter().flatten() {
+            helper.end()?;
         }
         self.gauges.closed.store(true, Ordering::Release);
         // The journaler first: the matcher may wait for the publisher, who waits for what is durable.

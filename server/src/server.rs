@@ -3,14 +3,15 @@
 use crate::clock::{ClockLeap, SteadyClock};
 use crate::config::Config;
 use crate::exit::Failure;
-use crate::follower::{Cadence, FollowerWatch, Post};
+use crate::follower::{Cadence, FollowerWatch, Following};
 use crate::ingress::Ingress;
 use crate::market::{Seed, market_config};
 use crate::metrics::Readings;
 use crate::opening;
-use crate::pipeline::{Helper, Pipeline, PipelineConfig, Stopped};
+use crate::pipeline::{Pipeline, PipelineConfig, Stopped};
 use crate::publisher::Bell;
 use crate::recovery::{Journals, Progress, Report, recover};
+use crate::retention::Retention;
 use crate::ring::Gauges;
 use crate::wait::PARK_MAX;
 use std::net::{SocketAddr, UdpSocket};
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use xq_gateway::{Borders, Delays, Gateway, GatewayConfig, GatewayError, Limits, MarketDoor, Transport};
 use xq_journal::{CommandSettings, EventSettings};
-use xq_protocol::{COMMANDS, CommandFrame, Count, Event, JournalId, Rejected, Seq};
+use xq_protocol::{COMMANDS, CommandFrame, Count, Event, Rejected, Seq};
 
 const MIB: u64 = 1 << 20;
 /// How long a start waits on a full disk for one of its first commands to be told.
@@ -33,8 +34,8 @@ pub struct Server {
     market: Option<MarketDoor>,
     delays: Arc<Delays>,
     pipeline: Pipeline,
-    follower: Option<Helper>,
-    followed: Arc<FollowerWatch>,
+    /// None without a follower.
+    followed: Option<Arc<FollowerWatch>>,
     clock: SteadyClock,
     report: Report,
     folder: PathBuf,
@@ -75,7 +76,7 @@ impl Server {
         )?;
         let report = recovered.report.clone();
         let seed = market.as_ref().map(|market| Seed::of(&recovered, market.limits));
-        let (id, followed) = (recovered.journal_id(), Arc::<FollowerWatch>::default());
+        let id = recovered.journal_id();
         let mut pipeline = Pipeline::start(&threads, recovered)?;
         let opened = open(&pipeline, last, &first).and_then(|()| {
             pipeline.tick_every(Duration::from_millis(config.threads.tick_interval_ms), clock)?;
@@ -96,15 +97,15 @@ impl Server {
                     let borders = move || borders().unwrap_or_else(|failure| failure.end_process());
                     MarketDoor::start(market, borders).map_err(failure_of)
                 });
-            let follower = followed_by(&pipeline, (id, report.snapshot), Cadence::of(config), &followed)?;
-            Ok((gateway, market.transpose()?, follower))
+            let following = config.follower.enabled.then(|| Following::of(config));
+            let followed = following.map(|following| pipeline.follow((id, report.snapshot), following));
+            Ok((gateway, market.transpose()?, followed.transpose()?))
         });
         match opened {
-            Ok((gateway, market, follower)) => Ok(Server {
+            Ok((gateway, market, followed)) => Ok(Server {
                 gateway,
                 market,
                 delays,
-                follower,
                 followed,
                 pipeline,
                 clock,
@@ -129,9 +130,9 @@ impl Server {
         self.market.as_ref().map(MarketDoor::address)
     }
 
-    /// What the follower tells; all zero without one.
-    pub fn followed(&self) -> &FollowerWatch {
-        &self.followed
+    /// What the follower tells, if there is one.
+    pub fn followed(&self) -> Option<&FollowerWatch> {
+        self.followed.as_deref()
     }
 
     /// What recovery found.
@@ -159,7 +160,7 @@ impl Server {
             folder: self.folder.clone(),
             command_slots: self.command_slots,
             recovery: self.report.took,
-            follower: self.follower.is_some().then(|| Arc::clone(&self.followed)),
+            follower: self.followed.clone(),
             clock: self.clock,
         }
     }
@@ -187,9 +188,6 @@ impl Server {
         if let Some(market) = self.market {
             market.stop();
         }
-        if let Some(follower) = self.follower {
-            follower.end()?;
-        }
         let last = opening::all_sessions_down(self.clock.now());
         if offer(&mut self.pipeline.ingress(), &self.pipeline.gauges(), &[last]).is_err() {
             tracing::warn!(
@@ -206,26 +204,25 @@ fn rings(bell: &Arc<Notify>) -> Bell {
     Arc::new(move || bell.notify_one())
 }
 
-/// Starts the follower, if there is to be one.
-fn followed_by(
-    pipeline: &Pipeline,
-    (id, base): (JournalId, Option<Seq>),
-    cadence: Option<Cadence>,
-    watch: &Arc<FollowerWatch>,
-) -> Result<Option<Helper>, Failure> {
-    cadence
-        .map(|cadence| Post::start(pipeline.followed(id), base, cadence, Arc::clone(watch)))
-        .transpose()
-}
-
-impl Cadence {
-    /// As configured; none without a follower.
-    fn of(config: &Config) -> Option<Cadence> {
-        let follower = &config.follower;
-        follower.enabled.then(|| Cadence {
-            commands: follower.snapshot_every_commands,
-            time: Duration::from_secs(follower.snapshot_every_s),
-        })
+impl Following {
+    /// As configured.
+    fn of(config: &Config) -> Following {
+        let (follower, retention) = (&config.follower, &config.retention);
+        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+        let archive = &retention.archive;
+        Following {
+            cadence: Cadence {
+                commands: follower.snapshot_every_commands,
+                time: Duration::from_secs(follower.snapshot_every_s),
+            },
+            retention: Retention {
+                archive: (!archive.as_os_str().is_empty()).then(|| archive.clone()),
+                keep: hours(retention.keep_hours),
+                bytes_max: (retention.sealed_gib_max > 0).then_some(retention.sealed_gib_max << 30),
+                snapshots: retention.snapshots,
+                keep_snapshots: hours(retention.keep_snapshots_hours),
+            },
+        }
     }
 }
 
@@ -367,7 +364,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::ring::{RING_SLOTS_MIN, command_ring};
-    use xq_protocol::Nanos;
+    use xq_protocol::{JournalId, Nanos};
 
     /// A ring that nobody reads, as while the journaler waits for room.
     fn on_a_full_disk(frames: &[CommandFrame]) -> Result<(), Failure> {

@@ -37,7 +37,8 @@ fn runtime() -> Runtime {
 fn pass(server: &Server, snapshots: usize) {
     let mut ingress = server.pipeline().ingress();
     let tick = CommandFrame::new(Header::default(), &Tick {});
-    let covered = || server.followed().snapshot_seq.load(Ordering::Acquire);
+    let watch = server.followed().expect("there is a follower");
+    let covered = || watch.snapshot_seq.load(Ordering::Acquire);
     for _ in 0..snapshots {
         let before = covered();
         while covered() == before {

@@ -37,9 +37,10 @@ fn start(site: Site) -> Venue {
 fn pass(server: &Server, commands: u64) -> Seq {
     let mut ingress = server.pipeline().ingress();
     let tick = CommandFrame::new(Header::default(), &Tick {});
+    let watch = server.followed().expect("there is a follower");
     let wanted = server.pipeline().durable().seq().0 + commands;
     loop {
-        let covered = server.followed().snapshot_seq.load(Ordering::Acquire);
+        let covered = watch.snapshot_seq.load(Ordering::Acquire);
         if covered >= wanted {
             return Seq(covered);
         }

@@ -4,11 +4,11 @@ use super::at_rest::{Folder, behind};
 use super::moment::Moment;
 use super::quarantine::SetAside;
 use super::{Ended, say};
-use crate::exit::{Exit, Failure};
-use crate::recovery::{journal_id_of, lock_folder};
+use crate::exit::Exit;
+use crate::recovery::journal_id_of;
+use crate::retention::{archive_folder, cannot, lowest_cursor};
 use crate::state::{Order, Wanted};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xq_journal::{FileStorage, Start, Storage, check_finished, covered_segments, move_file, snapshots};
@@ -81,23 +81,6 @@ impl Archive {
     }
 }
 
-/// The folder that segments are moved to, locked: never the one that they are in.
-fn archive_folder(from: &Path, to: &Path) -> Result<Arc<dyn Storage>, Ended> {
-    let made = std::fs::create_dir_all(to).and_then(|()| Ok((from.metadata()?, to.metadata()?)));
-    let (one, other) = made.map_err(|source| cannot(to, source))?;
-    if (one.dev(), one.ino()) == (other.dev(), other.ino()) {
-        return Err(cannot(to, io::Error::other("it is the folder of the journals itself")).into());
-    }
-    Ok(lock_folder(to)?)
-}
-
-fn cannot(path: &Path, source: io::Error) -> Failure {
-    Failure::CannotCreate {
-        what: path.display().to_string(),
-        source,
-    }
-}
-
 /// Where a start goes on behind the older of the two newest snapshots that can be used.
 fn older_snapshot(storage: &Arc<dyn Storage>) -> Result<Start, Ended> {
     loop {
@@ -132,21 +115,10 @@ fn older_usable(storage: &Arc<dyn Storage>) -> Result<Option<Start>, Ended> {
 /// The last command that nobody needs any more, and who needs the next: the older snapshot, or a bridge, which says in
 /// `NAME.cursor` the last command whose events it needs no more.
 fn bound(folder: &Path, covered: Seq) -> Result<(Seq, String), Ended> {
-    let mut bound = (covered, "the older snapshot".to_owned());
-    let entries = std::fs::read_dir(folder).map_err(|source| cannot(folder, source))?;
-    for entry in entries {
-        let path = entry.map_err(|source| cannot(folder, source))?.path();
-        if path.extension().is_none_or(|extension| extension != "cursor") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).map_err(|source| cannot(&path, source))?;
-        let Ok(seq) = text.trim().parse().map(Seq) else {
-            let error = anyhow::anyhow!("{}: no number of a command", path.display());
-            return Err(Ended::with(Exit::Refused, error));
-        };
-        if seq < bound.0 {
-            bound = (seq, path.display().to_string());
-        }
+    match lowest_cursor(folder) {
+        Ok(Some((seq, path))) if seq < covered => Ok((seq, path.display().to_string())),
+        Ok(_) => Ok((covered, "the older snapshot".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Ended::with(Exit::Refused, error)),
+        Err(error) => Err(cannot(folder, error).into()),
     }
-    Ok(bound)
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use xq_protocol::{Currency, Role};
 
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
@@ -68,6 +69,7 @@ pub(super) fn check(config: &Config) -> Checked {
         1_024..=1_000_000_000,
     )?;
     within("follower.snapshot_every_s", follower.snapshot_every_s, 1..=86_400)?;
+    check_retention(config)?;
     power_of_two(
         "rings.command_slots",
         config.rings.command_slots,
@@ -105,6 +107,46 @@ pub(super) fn check(config: &Config) -> Checked {
         "nothing, or an address and port on loopback, as 127.0.0.1:9470,",
     )?;
     check_participants(&config.participants)
+}
+
+fn check_retention(config: &Config) -> Checked {
+    let retention = &config.retention;
+    let hours = 0..=876_000;
+    within("retention.keep_hours", retention.keep_hours, hours.clone())?;
+    within(
+        "retention.keep_snapshots_hours",
+        retention.keep_snapshots_hours,
+        hours,
+    )?;
+    within("retention.snapshots", retention.snapshots, 2..=1_000)?;
+    within(
+        "retention.sealed_gib_max",
+        retention.sealed_gib_max,
+        0..=1_048_576,
+    )?;
+    let archive = format!("{:?}", retention.archive);
+    if retention.archive.as_os_str().is_empty() {
+        return require(
+            retention.sealed_gib_max == 0,
+            "retention.sealed_gib_max",
+            retention.sealed_gib_max,
+            "0, as long as `retention.archive` is empty,",
+        );
+    }
+    let is_same = |one: &Path, other: &Path| one.components().eq(other.components());
+    let here = retention.archive.strip_prefix(".").unwrap_or(&retention.archive);
+    require(
+        !is_same(here, &config.journal.folder),
+        "retention.archive",
+        &archive,
+        "another folder than `journal.folder`",
+    )?;
+    require(
+        config.follower.enabled,
+        "retention.archive",
+        archive,
+        "nothing, or a follower (`follower.enabled`),",
+    )
 }
 
 fn check_market_data(config: &Config) -> Checked {

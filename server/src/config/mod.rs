@@ -24,6 +24,8 @@ pub struct Config {
     pub journal: Journal,
     /// The follower.
     pub follower: Follower,
+    /// What is kept of the journals and of snapshots.
+    pub retention: Retention,
     /// The rings.
     pub rings: Rings,
     /// Threads and cores.
@@ -87,6 +89,22 @@ pub struct Follower {
     pub snapshot_every_commands: u64,
     /// A snapshot after so long.
     pub snapshot_every_s: u64,
+}
+
+/// What is kept of the journals and of snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Where segments go; empty: they stay.
+    pub archive: PathBuf,
+    /// How old they become before.
+    pub keep_hours: u64,
+    /// How much they take before; 0 for no bound.
+    pub sealed_gib_max: u64,
+    /// Snapshots that stay.
+    pub snapshots: usize,
+    /// How old others become.
+    pub keep_snapshots_hours: u64,
 }
 
 /// Sizes of the rings.
@@ -344,6 +362,26 @@ mod tests {
                 "`exchange.sessions_max` = 0: 1 to 65536",
             ),
             ("[server]\nlisten = \"here\"", "`server.listen` = \"here\""),
+            (
+                "[retention]\nsnapshots = 1",
+                "`retention.snapshots` = 1: 2 to 1000",
+            ),
+            (
+                "[retention]\nkeep_hours = 1000000",
+                "`retention.keep_hours` = 1000000: 0 to 876000",
+            ),
+            (
+                "[retention]\nsealed_gib_max = 5",
+                "`retention.sealed_gib_max` = 5: 0, as long as `retention.archive` is empty,",
+            ),
+            (
+                "[retention]\narchive = \"./data/\"",
+                "`retention.archive` = \"./data/\": another folder than `journal.folder`",
+            ),
+            (
+                "[retention]\narchive = \"old\"\n[follower]\nenabled = false",
+                "`retention.archive` = \"old\": nothing, or a follower (`follower.enabled`),",
+            ),
             (
                 "[market_data]\nlisten = \"4701\"",
                 "`market_data.listen` = \"4701\"",
