@@ -10,7 +10,7 @@ const PARTS: &[&[&str]] = &[
     &["test"],
     &["conformance"],
     &["bench", "--gate"],
-    &["crash", "--cycles", "5"],
+    &["crash", "--cycles", "6"],
     &["crash", "--bridge", "--cycles", "4"],
     &["oracle", "--commands", "500000", "--seed", "1"],
     &["fuzz"],

@@ -116,6 +116,23 @@ impl Trial {
         Ok(trial)
     }
 
+    /// Another folder with the same configuration and keys: what an operator keeps beside backups.
+    pub fn beside(&self, folder: &Path) -> anyhow::Result<Trial> {
+        let keys = folder.join("keys");
+        std::fs::create_dir_all(&keys).with_context(|| keys.display().to_string())?;
+        for entry in std::fs::read_dir(self.folder.join("keys"))? {
+            let path = entry?.path();
+            let name = path.file_name().context("a file of a folder has a name")?;
+            std::fs::copy(&path, keys.join(name)).with_context(|| path.display().to_string())?;
+        }
+        std::fs::copy(self.config(), folder.join("xq.toml"))?;
+        Ok(Trial {
+            binary: self.binary.clone(),
+            folder: folder.to_owned(),
+            address: self.address,
+        })
+    }
+
     /// Writes the configuration anew, with more TOML before its participants.
     pub fn configure(&self, guests: &[Guest], more: &str) -> anyhow::Result<()> {
         let mut text = format!(

@@ -1,10 +1,13 @@
-//! One cycle: start (perhaps killed while it recovers), load with resends, death at a chosen moment.
+//! One cycle: start (perhaps killed while it recovers), load with resends, an end at a chosen moment.
 
+use super::TRADERS;
+use super::copies::{Copies, Task};
+use super::death::{Death, Relief};
 use super::load::{Draws, Session};
-use super::power::SmallDisk;
+use super::power::Disks;
 use super::record::Record;
-use super::segments::{Fill, fill};
-use super::{ACKNOWLEDGED_MIN, TRADERS};
+use super::segments::Fill;
+use super::tally::Tally;
 use crate::exchange::{Running, Trial};
 use anyhow::ensure;
 use std::path::Path;
@@ -12,13 +15,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How the process dies.
+/// How a cycle ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// SIGKILL.
     Kill,
-    /// What was not synced is gone with the power of the disk.
+    /// What was not synced is gone with the power of the disks.
     PowerCut,
+    /// The disks are full; then SIGKILL.
+    DiskFull,
 }
 
 impl Way {
@@ -27,44 +32,45 @@ impl Way {
         match self {
             Way::Kill => "kill",
             Way::PowerCut => "power-cut",
+            Way::DiskFull => "disk-full",
         }
     }
 }
 
-/// When the process dies.
+/// When it ends, after so many answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
-    /// After so many answers.
+pub enum Moment {
+    /// At once.
     Anywhere,
-    /// Then, when a segment of the command journal is nearly full or just begun.
+    /// When a segment of the command journal is nearly full or just begun.
     SegmentEnd,
+    /// When a snapshot is being written.
+    Snapshot,
+    /// While the exchange is copied; the copy ends with it.
+    Copy(Task),
 }
 
-/// What happened in all cycles.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Cycles.
-    pub cycles: u32,
-    /// Kills under load, away from segments' ends.
-    pub kills_anywhere: u32,
-    /// Kills under load at the end of a segment.
-    pub kills_at_segment_end: u32,
-    /// Kills before the process listened.
-    pub kills_in_recovery: u32,
-    /// Power cuts.
-    pub power_cuts: u32,
-    /// Requests asked again.
-    pub resent: usize,
-    /// Fewest answers in a cycle.
-    pub acknowledged_fewest: usize,
-    /// How long the last start took.
-    recovery: Duration,
+/// What an end met.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Met {
+    /// How far the segment of commands was filled, where that can still be seen.
+    pub fill: Option<Fill>,
+    /// A snapshot was being written.
+    pub in_snapshot: bool,
+    /// A copy was at work.
+    pub in_copy: Option<Task>,
+    /// The copy found no room.
+    pub copy_refused: bool,
+    /// The disk was full, and then had room again.
+    pub had_room_again: bool,
 }
 
+/// Acknowledged in each cycle, at least.
+const ACKNOWLEDGED_MIN: usize = 1_000;
 /// How long a cycle may wait for what it needs to see.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at the journal.
-const LOOK_EVERY: Duration = Duration::from_micros(200);
+pub const LOOK_EVERY: Duration = Duration::from_micros(200);
 
 /// Starts the process and waits until it says that it listens: it holds its port for a moment before it recovers, and
 /// who connects then is not heard.
@@ -94,64 +100,71 @@ fn times_listening(trial: &Trial) -> usize {
 /// One cycle.
 pub struct Cycle<'a> {
     trial: &'a Trial,
-    disk: Option<&'a SmallDisk>,
-    number: u32,
+    disks: Option<&'a (Way, Disks)>,
+    moment: Moment,
     seed: u64,
     draws: &'a mut Draws,
 }
 
 impl<'a> Cycle<'a> {
-    /// A cycle of this number; with a disk, its power is cut.
+    /// A cycle that ends at this moment; with disks, they are what ends it.
     pub fn new(
-        (trial, disk): (&'a Trial, Option<&'a SmallDisk>),
-        (number, seed): (u32, u64),
-        draws: &'a mut Draws,
+        (trial, disks): (&'a Trial, Option<&'a (Way, Disks)>),
+        moment: Moment,
+        (seed, draws): (u64, &'a mut Draws),
     ) -> Cycle<'a> {
         Cycle {
             trial,
-            disk,
-            number,
+            disks,
+            moment,
             seed,
             draws,
         }
+    }
+
+    fn way(&self) -> Way {
+        self.disks.map_or(Way::Kill, |(way, _)| *way)
     }
 
     /// Runs it.
     ///
     /// # Errors
     /// Whatever contradicts what was told, or does not come.
-    pub fn run(&mut self, records: &mut [Record], tally: &mut Tally) -> anyhow::Result<()> {
-        if self.disk.is_none() && self.number.is_multiple_of(3) {
+    pub fn run(
+        &mut self,
+        (records, copies): (&mut [Record], &mut Copies<'_>),
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let is_to_be_killed_before = matches!(self.moment, Moment::Anywhere | Moment::Copy(Task::Archive));
+        if self.way() == Way::Kill && is_to_be_killed_before {
             for _ in 0..=self.draws.below(2) {
                 self.kill_in_recovery(tally)?;
             }
         }
         let started = Instant::now();
+        let behind_before = starts_behind(self.trial);
         let running = start(self.trial)?;
         tally.recovery = started.elapsed();
+        tally.behind_snapshot += u32::from(starts_behind(self.trial) > behind_before);
+        let refused_before = snapshots_refused(self.trial);
         let acknowledged = AtomicUsize::new(0);
-        let last_fill = self.load_until_death(running, records, (&acknowledged, tally))?;
+        let (met, resent) = self.load_until_death(running, (records, copies), &acknowledged)?;
         let acknowledged = acknowledged.into_inner();
         ensure!(
             acknowledged >= ACKNOWLEDGED_MIN,
             "only {acknowledged} were acknowledged"
         );
-        tally.cycles += 1;
-        match self.disk {
-            Some(disk) => {
-                disk.restore()?;
-                tally.power_cuts += 1;
-            }
-            None if last_fill.is_some_and(|fill| fill.is_at_an_end()) => tally.kills_at_segment_end += 1,
-            None => tally.kills_anywhere += 1,
+        tally.resent += resent;
+        tally.snapshots_refused += u32::from(snapshots_refused(self.trial) > refused_before);
+        tally.count(self.way(), &met, acknowledged);
+        // Of a disk whose power is cut nothing can be listed before it is given back.
+        if let Some((Way::PowerCut, disks)) = self.disks {
+            disks.restore()?;
         }
-        let fewest = tally.acknowledged_fewest;
-        tally.acknowledged_fewest = if fewest == 0 {
-            acknowledged
-        } else {
-            fewest.min(acknowledged)
-        };
-        Ok(())
+        match self.moment {
+            Moment::Copy(task) => copies.judge(task),
+            Moment::Anywhere | Moment::SegmentEnd | Moment::Snapshot => Ok(()),
+        }
     }
 
     /// Starts the process, waits until it has its journals open, and kills it a little later.
@@ -174,34 +187,44 @@ impl<'a> Cycle<'a> {
         }
         running.kill()?;
         if times_listening(self.trial) == said_before {
-            tally.kills_in_recovery += 1;
+            tally.in_recovery += 1;
         }
         Ok(())
     }
 
+    /// What the end met, and how many requests were asked again.
     fn load_until_death(
         &mut self,
         running: Running,
-        records: &mut [Record],
-        (acknowledged, tally): (&AtomicUsize, &mut Tally),
-    ) -> anyhow::Result<Option<Fill>> {
-        let moment = match self.number % 3 {
-            1 => Moment::SegmentEnd,
-            _ => Moment::Anywhere,
+        (records, copies): (&mut [Record], &Copies<'_>),
+        acknowledged: &AtomicUsize,
+    ) -> anyhow::Result<(Met, usize)> {
+        let death = Death {
+            trial: self.trial,
+            disks: self.disks.map(|(_, disks)| disks),
+            copies,
+            way: self.way(),
+            moment: self.moment,
+            wanted: ACKNOWLEDGED_MIN + self.draws.below(1_500) as usize,
+            alone: match self.moment {
+                Moment::Copy(task) => copies.moment(task, self.draws),
+                Moment::Anywhere | Moment::SegmentEnd | Moment::Snapshot => Duration::ZERO,
+            },
+            relief: match self.draws.below(4) {
+                0 => Relief::After,
+                _ => Relief::Before,
+            },
+            acknowledged,
         };
-        let wanted = ACKNOWLEDGED_MIN + self.draws.below(1_500) as usize;
         let seeds: Vec<u64> = records.iter().map(|_| self.draws.next()).collect();
         let (dead, died) = watch::channel(false);
-        let (trial, disk, seed) = (self.trial, self.disk, self.seed);
+        let (trial, seed) = (self.trial, self.seed);
         std::thread::scope(|scope| {
             let executioner = scope.spawn(move || {
-                let killed = wait_for(moment, wanted, (acknowledged, &trial.journals())).and_then(|()| {
-                    disk.map_or(Ok(()), SmallDisk::cut)?;
-                    running.kill()
-                });
+                let met = death.come(running);
                 // Nobody listens when the sessions failed: then their error is the one to be told.
                 let _ = dead.send(true);
-                killed.map(|()| fill(&trial.journals()))
+                met
             });
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -230,39 +253,28 @@ impl<'a> Cycle<'a> {
                 // The executioner waits for answers that will not come: give it all it waits for.
                 acknowledged.fetch_add(usize::MAX / 2, Ordering::Relaxed);
             }
-            let last_fill = executioner.join().expect("the executioner does not panic");
+            let met = executioner.join().expect("the executioner does not panic");
             let (first, second) = resent?;
-            tally.resent += first + second;
-            last_fill
+            Ok((met?, first + second))
         })
     }
 }
 
-/// Waits until enough is acknowledged, and for a segment's end where it is wanted.
-fn wait_for(
-    moment: Moment,
-    wanted: usize,
-    (acknowledged, journals): (&AtomicUsize, &Path),
-) -> anyhow::Result<()> {
-    let started = Instant::now();
-    let answered = || acknowledged.load(Ordering::Relaxed);
-    while answered() < wanted {
-        ensure!(
-            started.elapsed() < PATIENCE,
-            "only {} were acknowledged within {PATIENCE:?}",
-            answered()
-        );
-        std::thread::sleep(LOOK_EVERY);
-    }
-    let at_an_end = || fill(journals).is_some_and(|fill| fill.is_at_an_end());
-    while moment == Moment::SegmentEnd && answered() < usize::MAX / 2 && !at_an_end() {
-        ensure!(
-            started.elapsed() < PATIENCE,
-            "no segment ended within {PATIENCE:?}"
-        );
-        std::thread::sleep(LOOK_EVERY);
-    }
-    Ok(())
+/// How often a process of this trial began with a snapshot.
+fn starts_behind(trial: &Trial) -> usize {
+    let log = trial.config().with_file_name("xq.log");
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    let is_behind = |line: &&str| line.contains("recovered and listening") && line.contains("\"snapshot\":");
+    log.lines().filter(is_behind).count()
+}
+
+/// How often a snapshot of this trial could not be written.
+fn snapshots_refused(trial: &Trial) -> usize {
+    trial
+        .log()
+        .unwrap_or_default()
+        .matches("no snapshot was taken")
+        .count()
 }
 
 /// Says whether a process has a file of this folder open.

@@ -1,26 +1,32 @@
-//! `cargo xtask crash`: the exchange is killed under load, again and again, and everything it acknowledged must be
-//! there once. What was acknowledged is kept here, outside the process that dies.
+//! `cargo xtask crash`: the exchange is killed under load, again and again, while it takes snapshots and is backed up and
+//! archived, and everything it acknowledged must be there once. What was acknowledged is kept here, outside the process
+//! that dies.
 
 mod bridge;
 mod canary;
 mod check;
+mod copies;
 mod cycle;
+mod death;
 mod load;
 mod power;
 mod record;
 mod segments;
+mod tally;
 mod venue;
 
 use crate::exchange::{self, Guest, Trial};
 use crate::shell;
 use anyhow::{Context, ensure};
 use check::Found;
-use cycle::{Cycle, Tally, Way};
+use copies::{Copies, whole};
+use cycle::{Cycle, Moment, Way};
 use load::Draws;
-use power::SmallDisk;
+use power::Disks;
 use record::Record;
 use std::path::Path;
 use std::time::Instant;
+use tally::Tally;
 
 /// How long, and from which seed.
 #[derive(clap::Args)]
@@ -29,24 +35,23 @@ pub struct Args {
     #[arg(long, default_value_t = 20)]
     cycles: u32,
     /// Kill the bridge to PostgreSQL in place of the exchange, every fourth time PostgreSQL before it.
-    #[arg(long, conflicts_with = "power_cut")]
+    #[arg(long, conflicts_with_all = ["power_cut", "disk_full"])]
     bridge: bool,
     /// Times that the power of a disk of its own is cut under load; needs root, for loop mounts.
     #[arg(long, default_value_t = 0)]
     power_cut: u32,
+    /// Times that disks of its own are full under load; needs root, for loop mounts.
+    #[arg(long, default_value_t = 0)]
+    disk_full: u32,
     /// What chance begins with: commands, resends and moments.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-/// Acknowledged in each cycle, at least.
-const ACKNOWLEDGED_MIN: usize = 1_000;
-/// Of so many cycles …
-const SHARE_OF: u32 = 200;
-/// … so many kills at a segment's end, and so many during recovery.
-const SHARE: u32 = 20;
 /// Cycles between two checks of everything.
 const CHECK_EVERY: u32 = 25;
+/// Cycles between two rounds of copies.
+const COPY_EVERY: u32 = 5;
 
 const GUESTS: [Guest; 5] = [
     Guest::new("operator", 1, "operator"),
@@ -59,11 +64,14 @@ const GUESTS: [Guest; 5] = [
 const TRADERS: [Guest; 2] = [GUESTS[3], GUESTS[4]];
 
 /// Segments as small as can be configured, so that their ends come often; no grace and no pause after a restart, so
-/// that trade goes on at once.
+/// that trade goes on at once; snapshots as often as can be.
 const CONFIGURATION: &str = "\
 [journal]
 command_segment_mib = 1
 event_segment_mib = 1
+
+[follower]
+snapshot_every_commands = 1024
 
 [threads]
 tick_interval_ms = 10
@@ -77,7 +85,7 @@ reopen_after_ms = 0
 disconnect_grace_ms = 0
 
 [log]
-level = \"warn\"
+level = \"info\"
 ";
 
 /// Runs the cycles asked for.
@@ -92,99 +100,74 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.power_cut > 0 {
         campaign(&binary, Way::PowerCut, (args.power_cut, args.seed))?;
     }
+    if args.disk_full > 0 {
+        campaign(&binary, Way::DiskFull, (args.disk_full, args.seed))?;
+    }
     Ok(())
 }
 
-/// So many cycles of one way to die, on journals that begin anew.
-fn campaign(binary: &Path, way: Way, (cycles, seed): (u32, u64)) -> anyhow::Result<()> {
+/// A folder without anything in it, and a trial in that.
+fn prepared(binary: &Path, way: Way) -> anyhow::Result<Trial> {
     let folder = shell::root().join("target/crash").join(way.name());
     // What an earlier run left mounted there must be gone before its folder is.
-    power::unmount(&folder.join("data"))?;
+    for mounted in ["data", "copies"] {
+        power::unmount(&folder.join(mounted))?;
+    }
     match std::fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(error).with_context(|| folder.display().to_string());
         }
         Ok(()) | Err(_) => {}
     }
+    println!("{}, in {}", way.name(), folder.display());
     let trial = Trial::prepare(binary, &folder, exchange::free_address()?, &GUESTS)?;
     trial.configure(&GUESTS, CONFIGURATION)?;
-    let disk = match way {
+    Ok(trial)
+}
+
+/// So many cycles that end one way, on journals that begin anew.
+fn campaign(binary: &Path, way: Way, (cycles, seed): (u32, u64)) -> anyhow::Result<()> {
+    let trial = prepared(binary, way)?;
+    let (journals, of_copies) = (trial.journals(), Copies::folder_of(&trial));
+    let disks = match way {
         Way::Kill => None,
-        Way::PowerCut => Some(SmallDisk::make(&folder.join("disk.img"), &trial.journals())?),
+        Way::PowerCut | Way::DiskFull => Some((way, Disks::make([&journals, &of_copies])?)),
     };
     let started = Instant::now();
-    println!(
-        "{}: {cycles} cycles, seed {seed}, in {}",
-        way.name(),
-        folder.display()
-    );
+    println!("  {cycles} cycles, seed {seed}");
     venue::open(&trial)?;
     let mut records = TRADERS.map(|guest| Record::new(guest.session(0)));
-    let (mut tally, mut draws) = (Tally::default(), Draws(seed));
+    let (mut tally, mut draws, mut copies) = (Tally::default(), Draws(seed), Copies::of(&trial));
     for number in 1..=cycles {
-        let mut cycle = Cycle::new((&trial, disk.as_ref()), (number, seed), &mut draws);
-        cycle
-            .run(&mut records, &mut tally)
-            .with_context(|| format!("cycle {number}"))?;
+        let moment = Moment::of(number);
+        Cycle::new((&trial, disks.as_ref()), moment, (seed, &mut draws))
+            .run((&mut records, &mut copies), &mut tally)
+            .with_context(|| format!("cycle {number}, {moment:?}"))?;
+        if number % COPY_EVERY == 0 {
+            copies
+                .run(&records, (seed, &mut draws))
+                .with_context(|| format!("copies after cycle {number}"))?;
+        }
         if number % CHECK_EVERY == 0 && number < cycles {
-            let found = check_all(&trial, &records)?;
+            let found = check_all((&trial, &copies), &records)?;
             println!("  after {number:>3}: {found}");
         }
     }
-    let found = check_all(&trial, &records)?;
+    let found = check_all((&trial, &copies), &records)?;
     let verified = trial.ask(&["verify", "--config", "xq.toml"])?;
-    summary(&tally, &found, &verified, started);
-    let due = |share: u32| cycles * share / SHARE_OF;
-    if way == Way::Kill {
-        let (ends, recoveries) = (tally.kills_at_segment_end, tally.kills_in_recovery);
-        ensure!(ends >= due(SHARE), "only {ends} kills at a segment's end");
-        ensure!(
-            recoveries >= due(SHARE),
-            "only {recoveries} kills during recovery"
-        );
-    }
-    Ok(())
-}
-
-/// Starts once more, stops cleanly, and compares the journals with what was acknowledged.
-fn check_all(trial: &Trial, records: &[Record]) -> anyhow::Result<Found> {
-    cycle::start(trial)?.terminate()?;
-    check::check(&trial.journals(), records)
-}
-
-fn summary(tally: &Tally, found: &Found, verified: &str, started: Instant) {
-    let took = started.elapsed();
-    let rows = [
-        ("cycles", u64::from(tally.cycles)),
-        ("kills at any moment", u64::from(tally.kills_anywhere)),
-        ("kills at a segment's end", u64::from(tally.kills_at_segment_end)),
-        ("kills during recovery", u64::from(tally.kills_in_recovery)),
-        (
-            "power cuts, each lost what was not synced",
-            u64::from(tally.power_cuts),
-        ),
-        (
-            "acknowledged, fewest in a cycle",
-            tally.acknowledged_fewest as u64,
-        ),
-        ("acknowledged", found.acknowledged),
-        ("resent", tally.resent as u64),
-        ("answered again as at first", found.repeated),
-        ("told, all as the journal says", found.told),
-        ("commands", found.commands),
-        ("events, all as executed again", found.events),
-        ("acknowledged and lost", 0),
-        ("executed twice", 0),
-        ("assets that do not sum to zero", 0),
-    ];
-    for (what, count) in rows {
-        println!("  {what:<42}{count:>12}");
-    }
-    println!("  event hash {}", found.event_hash);
+    tally.show(&copies.copied, &found);
     verified.lines().for_each(|line| println!("  verify: {line}"));
-    println!(
-        "  {:.1} s, {:.2} s a cycle",
-        took.as_secs_f64(),
-        took.as_secs_f64() / f64::from(tally.cycles.max(1))
-    );
+    let took = started.elapsed().as_secs_f64();
+    println!("  {took:.1} s, {:.2} s a cycle", took / f64::from(cycles));
+    tally.all_was_hit(way, &copies.copied)
+}
+
+/// Starts once more, stops cleanly, and compares the journals, and what was archived of them, with what was acknowledged.
+fn check_all((trial, copies): (&Trial, &Copies<'_>), records: &[Record]) -> anyhow::Result<Found> {
+    cycle::start(trial)?.terminate()?;
+    let forgotten: u64 = records.iter().map(|record| record.forgotten).sum();
+    ensure!(forgotten == 0, "{forgotten} outcomes were told no more");
+    let together = trial.config().with_file_name("whole");
+    whole(&trial.journals(), &[copies.archived()], &together)?;
+    check::check(&together, records)
 }

@@ -4,7 +4,7 @@ use anyhow::{bail, ensure};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use xq_client::Report;
-use xq_protocol::{Event, EventFrame, Header, JournalId, ReqSeq, SessionId};
+use xq_protocol::{Event, EventFrame, Header, JournalId, RejectReason, ReqSeq, SessionId};
 
 /// A message told, as a hash of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ pub enum Answer {
 }
 
 /// All that one session was told, over all connections.
+#[derive(Clone)]
 pub struct Record {
     /// The session.
     pub session: SessionId,
@@ -47,6 +48,9 @@ pub struct Record {
     pub repeated: HashMap<(u64, u16), Digest>,
     /// Messages told again.
     pub repetitions: u64,
+    /// Requests sent again whose outcome is told no more (R109): an exchange restored from a backup has those since its
+    /// snapshot.
+    pub forgotten: u64,
     answers: Vec<Answer>,
     acknowledged: usize,
 }
@@ -60,6 +64,7 @@ impl Record {
             told: Vec::new(),
             repeated: HashMap::new(),
             repetitions: 0,
+            forgotten: 0,
             answers: vec![Answer::Refused],
             acknowledged: 0,
         }
@@ -110,6 +115,11 @@ impl Record {
             Report::Event { out_seq, frame } => self.event(*out_seq, frame),
             // Nothing is archived while sessions that speak can still ask for it.
             Report::Missed { from, until } => bail!("messages {from} to {until} are told no more"),
+            // It says that the request was answered before, and nothing else.
+            Report::Refused(refused) if refused.code == RejectReason::StaleRequest.code() => {
+                self.forgotten += 1;
+                Ok(())
+            }
             Report::Refused(refused) => self.settle(refused.req_seq.0, Answer::Refused),
             // It is sought again, and what is unanswered sent again.
             Report::Down(error) if error.is_passing() => Ok(()),
