@@ -6,6 +6,7 @@ use super::signals::{Asked, Signals};
 use super::{Ended, say};
 use crate::bridge_page::BridgePage;
 use crate::exit::Exit;
+use clap::builder::RangedU64ValueParser;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,8 +53,8 @@ pub(super) struct BridgeTask {
     #[arg(long, conflicts_with = "rebuild")]
     once: bool,
     /// Rows a transaction holds when there are more than enough to write.
-    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    rows: u32,
+    #[arg(long, default_value_t = Settings::ROWS, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    rows: usize,
 }
 
 impl BridgeTask {
@@ -61,7 +62,7 @@ impl BridgeTask {
         let settings = Settings {
             target: self.database.target()?,
             folder: self.folder.path()?,
-            rows_max: usize::try_from(self.rows).unwrap_or(Settings::ROWS),
+            rows_max: self.rows,
         };
         start_log("INFO");
         tracing::info!(postgres = %settings.target.shown(), folder = %settings.folder.display(), "bridging");
