@@ -12,22 +12,29 @@ use crate::refusal::{Refusal, beyond};
 use crate::series::Series;
 use crate::snapshot::{BadSnapshot, SectionKind, bad};
 use rkyv::{Archive, Deserialize, Serialize};
-use std::collections::BTreeSet;
 use xq_protocol::{
     AccountId, Amount, AssetId, BustTrade, Count, Fee, RejectReason, Reserved, Seq, SeriesId, Side,
     TradeBusted,
 };
 
-/// Most trades that can be undone on a business day.
+/// Most trades that can be undone on a business day; room for them is laid out at start.
 const BUSTS_MAX: usize = 4_096;
 
 /// The trades of the business day that were undone.
-#[derive(Default)]
 pub(crate) struct Busts {
     /// The command that began the day.
     pub day_began: Seq,
-    /// Each by its command and its place among that command's events.
-    pub undone: BTreeSet<(Seq, Count)>,
+    /// Each by its command and its place among that command's events, in order.
+    pub undone: Vec<(Seq, Count)>,
+}
+
+impl Default for Busts {
+    fn default() -> Self {
+        Busts {
+            day_began: Seq::ZERO,
+            undone: Vec::with_capacity(BUSTS_MAX),
+        }
+    }
 }
 
 /// A trade that was undone, as a snapshot has it.
@@ -38,6 +45,15 @@ pub(crate) struct BustRow {
 }
 
 impl Busts {
+    /// Adds a trade, if it was not undone before.
+    fn undo(&mut self, trade: (Seq, Count)) -> bool {
+        let place = self.undone.binary_search(&trade);
+        if let Err(place) = place {
+            self.undone.insert(place, trade);
+        }
+        place.is_err()
+    }
+
     /// Every trade of the day that was undone.
     pub fn rows(&self) -> impl Iterator<Item = BustRow> + '_ {
         let row = |(trade, index): &(Seq, Count)| BustRow {
@@ -52,7 +68,7 @@ impl Busts {
         let (trade, index) = (Seq(row.trade), Count(row.index));
         let is_of_today = (self.day_began..now).contains(&trade);
         let has_room = self.undone.len() < BUSTS_MAX;
-        match is_of_today && has_room && self.undone.insert((trade, index)) {
+        match is_of_today && has_room && self.undo((trade, index)) {
             true => Ok(()),
             false => bad(
                 SectionKind::Busts,
@@ -112,10 +128,10 @@ impl Venue {
         floor.ledger.transfer(from, to, c.qty.into());
         for party in [buyer, seller] {
             if floor.parties.duties(party.account).has(Duties::LIMITED) {
-                floor.uncount_traded(party.account, amount);
+                floor.uncount_traded(party.account, c.trade, amount);
             }
         }
-        self.busts.undone.insert((c.trade, c.index));
+        self.busts.undo((c.trade, c.index));
         events.emit(&TradeBusted {
             trade: c.trade,
             index: c.index,
@@ -147,7 +163,7 @@ impl Venue {
         }
         let busts = &self.busts;
         let of_today = (busts.day_began..self.floor.seq).contains(&c.trade);
-        let is_undone = busts.undone.contains(&(c.trade, c.index));
+        let is_undone = busts.undone.binary_search(&(c.trade, c.index)).is_ok();
         if !of_today || is_undone || c.maker_account == c.taker_account {
             return Err(RejectReason::TradeNotBustable.into());
         }

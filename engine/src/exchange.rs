@@ -9,6 +9,7 @@ use crate::floor::Floor;
 use crate::order::Slot;
 use crate::proposals::{self, Proposal, Proposals};
 use crate::refusal::{self, Refusal};
+use crate::rules::Rules;
 use crate::series::{AllSeries, HouseBalances};
 use crate::session::{Link, Request, Sessions};
 use std::collections::{BTreeMap, VecDeque};
@@ -177,6 +178,8 @@ impl Venue {
         sessions: Sessions,
         house: BTreeMap<Currency, HouseBalances>,
     ) -> Venue {
+        let mut floor = floor;
+        floor.rules = Rules::of(config.rules_version).expect("Genesis admits no version 0");
         let proposals = Proposals::new(crate::order::index(config.proposals_max.0));
         let bank_refs = BankRefs::new(crate::order::index(config.bank_refs_max.0));
         let (phase, reopen_at, sweep) = (Phase::Continuous, Nanos::ZERO, 1);

@@ -10,7 +10,7 @@ use crate::party::{Account, Duties};
 use crate::refusal::{Refusal, beyond};
 use xq_protocol::{
     AccountId, Amount, Count, ExposureLimitsSet, LimitsTold, PlaceOrder, Qty, QueryLimits, RejectReason,
-    Reserved, Role, SeriesId, SetExposureLimits, Side,
+    Reserved, Role, Seq, SeriesId, SetExposureLimits, Side,
 };
 
 /// Most orders that an account with such limits may have open.
@@ -27,6 +27,8 @@ pub(crate) struct Exposure {
     pub traded: Amount,
     /// The business date on which it last traded.
     pub day: u32,
+    /// The command since which what it trades is counted.
+    pub since: Seq,
 }
 
 impl Exposure {
@@ -36,6 +38,7 @@ impl Exposure {
         daily_max: Amount::ZERO,
         traded: Amount::ZERO,
         day: 0,
+        since: Seq::ZERO,
     };
 
     /// What it has traded on this date.
@@ -71,12 +74,11 @@ impl Floor {
         exposure.traded = Amount(before.0.saturating_add(amount.0));
     }
 
-    /// A trade of the day was undone: it does not count.
-    pub fn uncount_traded(&mut self, account: AccountId, amount: Amount) {
+    /// A trade of the day, of this command, was undone: it counts no more, if it ever did.
+    pub fn uncount_traded(&mut self, account: AccountId, trade: Seq, amount: Amount) {
         let day = self.day;
         let exposure = &mut self.parties.file_mut(account).exposure;
-        if exposure.day == day {
-            // The limit may be younger than the trade, which then was not counted.
+        if exposure.day == day && trade >= exposure.since {
             exposure.traded = Amount(exposure.traded.0.saturating_sub(amount.0));
         }
     }
@@ -227,7 +229,12 @@ impl Venue {
             false => account.duties.without(Duties::LIMITED),
         };
         self.floor.parties.open_account(c.account).duties = duties;
+        let now = self.floor.seq;
         let exposure = &mut self.floor.parties.file_mut(c.account).exposure;
+        if limited && !was_limited {
+            // What it traded before was not counted, or not all of it.
+            (exposure.since, exposure.traded) = (now, Amount::ZERO);
+        }
         (exposure.position_max, exposure.daily_max) = (c.position_max, c.daily_max);
         if limited || was_limited {
             self.floor.count_open_orders(c.account, duties);

@@ -8,6 +8,7 @@ use crate::ledger::{Ledger, RowId, Spot};
 use crate::levels::Levels;
 use crate::order::{Details, Marks, NIL, Orders, Slot, order_id};
 use crate::party::{Account, Duties, Parties, Rates};
+use crate::rules::Rules;
 use crate::series::Series;
 use crate::terms::AllTerms;
 use std::collections::VecDeque;
@@ -33,6 +34,8 @@ pub(crate) struct Floor {
     pub day: u32,
     /// The command in hand.
     pub seq: Seq,
+    /// The rules that hold.
+    pub rules: Rules,
     /// Series that were halted and may have to be reopened.
     pub halted: VecDeque<SeriesId>,
 }
@@ -145,6 +148,7 @@ impl Floor {
             now: Nanos::ZERO,
             day: 0,
             seq: Seq::ZERO,
+            rules: Rules::FIRST,
             halted: VecDeque::with_capacity(crate::order::index(size.series)),
         }
     }

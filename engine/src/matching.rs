@@ -64,7 +64,7 @@ impl Floor {
                 .front(series.ladder(opposite))
                 .expect("a best price has an order");
             if let Some(reason) = self.doom(maker) {
-                self.cancel(series, maker, reason, events);
+                self.cancel_doomed(series, maker, reason, events);
                 continue;
             }
             let node = self.orders.node(maker);
@@ -87,17 +87,28 @@ impl Floor {
         }
     }
 
+    /// A maker that should be gone already is met, and goes: its own session is told, not the one that met it.
+    #[cold]
+    #[inline(never)]
+    fn cancel_doomed(&mut self, series: &mut Series, maker: Slot, reason: CancelReason, events: &mut Events) {
+        let spoke = self.speak_for(self.orders.details(maker).session, events);
+        self.cancel(series, maker, reason, events);
+        events.speak_again(spoke);
+    }
+
     /// A trade with a maker that was set apart, and what follows from it.
     #[cold]
     #[inline(never)]
     fn fill_watched(&mut self, series: &mut Series, taker: &mut Arrival, maker: Slot, events: &mut Events) {
         let (shown, node) = (self.shown(maker), self.orders.node(maker));
         let (account, marks, before) = (AccountId(node.account), node.marks, node.leaves);
+        let session = self.orders.details(maker).session;
         let qty = self.fill(series, taker, (maker, shown), events);
         let amount = series.price(series.last).times(qty).expect("it was traded");
         if marks.has(Marks::COUNTED) {
             self.count_traded(account, amount);
         }
+        let spoke = self.speak_for(session, events);
         if marks.has(Marks::QUOTE) {
             self.count_quote(account, maker, (qty, amount), events);
         }
@@ -105,6 +116,7 @@ impl Floor {
         if marks.has(Marks::ICEBERG) && qty < before {
             self.show_more(series, maker, Qty(shown.0 - qty.0), events);
         }
+        events.speak_again(spoke);
     }
 
     /// Of what an order showed so many are left: when none is, it shows more, last at its price.

@@ -270,10 +270,13 @@ impl Floor {
             if events.len() >= ARRIVE_BELOW || series.admit_trading(venue, self.now).is_err() {
                 return Arrived::Some;
             }
+            // What becomes of it is its own session's, whoever's command traded at its price.
+            let spoke = self.speak_for(self.orders.details(slot).session, events);
             match self.doom(slot) {
                 Some(reason) => self.cancel_waiting(series, slot, reason, events),
                 None => self.trigger(series, slot, events),
             }
+            events.speak_again(spoke);
         }
         Arrived::All
     }

@@ -2,7 +2,11 @@
 
 use crate::audit::RestingOrder;
 use crate::exchange::Exchange;
-use xq_protocol::{Currency, Date, Nanos, Phase, Price, Qty, SeriesId, Side, Symbol};
+use crate::party::Killed;
+use xq_protocol::{
+    AccountId, Currency, Date, Nanos, ParticipantId, Phase, Price, Qty, Role, SeriesId, Side, SwitchState,
+    Symbol,
+};
 
 /// What is public of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub struct SeriesView {
     pub valid_to: Nanos,
     /// Its own phase; the venue's overrides it while that is not Continuous.
     pub phase: Phase,
+    /// Its kill switch.
+    pub switch: SwitchState,
 }
 
 impl Exchange {
@@ -53,6 +59,23 @@ impl Exchange {
             face: series.face,
             valid_to: Nanos(series.valid_to),
             phase: series.phase,
+            switch: switch(series.killed),
+        })
+    }
+
+    /// Every account of a role's participants, by its number: whose it is, and that participant's kill switch.
+    pub fn accounts_of(
+        &self,
+        role: Role,
+    ) -> impl Iterator<Item = (AccountId, ParticipantId, SwitchState)> + '_ {
+        let parties = self.venue().map(|venue| &venue.floor.parties);
+        parties.into_iter().flat_map(move |parties| {
+            parties.account_ids().filter_map(move |account| {
+                let owner = parties.account(account).ok()?.owner;
+                let participant = parties.participant(owner).ok()?;
+                let is_wanted = participant.role == Some(role);
+                is_wanted.then(|| (account, owner, switch(participant.killed)))
+            })
         })
     }
 
@@ -63,5 +86,12 @@ impl Exchange {
                 .into_iter()
                 .map(move |order| (side, order))
         })
+    }
+}
+
+fn switch(killed: Killed) -> SwitchState {
+    match killed {
+        Killed::Yes => SwitchState::Engaged,
+        Killed::No => SwitchState::Released,
     }
 }

@@ -392,10 +392,6 @@ fn a_genesis_that_cannot_be_is_refused_and_another_may_follow() {
         (with_currencies([0, 0, 0]), RejectReason::Terms),
         (with_currencies([156, 156, 0]), RejectReason::Terms),
         (with_currencies([156, 999, 0]), RejectReason::Terms),
-        (
-            with(|g| g.rules_version = Count(xq_engine::RULES_VERSION + 1)),
-            RejectReason::Terms,
-        ),
         (with(|g| g.rules_version = Count::ZERO), RejectReason::Terms),
         (with(|g| g.orders_max = Count::ZERO), RejectReason::Capacity),
         (with(|g| g.participants_max = HUGE), RejectReason::Capacity),

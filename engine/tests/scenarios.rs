@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ fn bless(path: &Path, scenario: &Scenario) -> Result<(), Failure> {
 }
 
 /// Does this with every scenario; all failures are told together, and a panic names its scenario.
-fn each(play: impl Fn(&Path, &Scenario) -> Result<(), Failure>) {
+fn each(mut play: impl FnMut(&Path, &Scenario) -> Result<(), Failure>) {
     let mut failures = Vec::new();
     for path in corpus() {
         let scenario = read(&path);
@@ -97,6 +97,69 @@ fn through_restarts_from_snapshots() {
     }
 }
 
+/// The engine, and all events that followed.
+#[derive(Default)]
+struct Listening {
+    engine: Engine,
+    told: Vec<EventFrame>,
+}
+
+impl Door for Listening {
+    fn submit(&mut self, _speaker: SessionId, command: &CommandFrame) -> Vec<EventFrame> {
+        let events = self.engine.apply(command).to_vec();
+        self.told.extend_from_slice(&events);
+        events
+    }
+}
+
+/// What befalls an order is told as its own session's, whoever traded: nobody else learns of it. Under the first rules it
+/// was not so.
+#[test]
+fn what_befalls_an_order_is_its_own_sessions() {
+    let (mut own, mut others) = ([0, 0], [0, 0]);
+    each(|_, scenario| {
+        let mut door = Listening::default();
+        run(scenario, &mut door)?;
+        let (mut rules, mut sessions) = (Count::ZERO, BTreeMap::new());
+        for event in &door.told {
+            let teller = event.header().session;
+            let session = match event.event().expect("an event") {
+                Event::ExchangeOpened(e) => {
+                    rules = e.rules_version;
+                    continue;
+                }
+                Event::RulesSet(e) => {
+                    rules = e.version;
+                    continue;
+                }
+                Event::OrderAccepted(e) => {
+                    sessions.insert(e.order, teller);
+                    continue;
+                }
+                Event::Traded(e) => match sessions.get(&e.taker_order) {
+                    Some(session) => *session,
+                    None => continue,
+                },
+                Event::StopTriggered(e) => e.session,
+                Event::OrderRefreshed(e) => e.session,
+                Event::MmpTripped(e) => e.session,
+                Event::OrderCanceled(e) if e.reason == CancelReason::Expired && !teller.is_zero() => {
+                    e.session
+                }
+                _ => continue,
+            };
+            let version = usize::from(rules >= Count(2));
+            match teller == session {
+                true => own[version] += 1,
+                false => others[version] += 1,
+            }
+        }
+        Ok(())
+    });
+    assert!(own[1] > 100 && others[1] == 0, "{own:?} {others:?}");
+    assert!(others[0] > 0, "the first rules are played, too");
+}
+
 #[test]
 fn a_scenario_says_its_rule_in_a_sentence() {
     for path in corpus() {
@@ -132,7 +195,7 @@ struct Watched {
     engine: Engine,
     seen: Seen,
     venue: Option<Phase>,
-    series: std::collections::BTreeMap<SeriesId, Phase>,
+    series: BTreeMap<SeriesId, Phase>,
 }
 
 impl Watched {

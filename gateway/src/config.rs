@@ -60,6 +60,8 @@ pub struct Limits {
     pub outbox_max: usize,
     /// Bytes that are read from a connection at once.
     pub inbox: usize,
+    /// The newest version of the rules that the exchange behind the door knows.
+    pub rules_version_max: Count,
     /// Drop copies at once.
     pub drop_copies_max: usize,
 }
@@ -75,6 +77,7 @@ impl Default for Limits {
             retransmit_max: Count(4_096),
             outbox_max: 4 << 20,
             inbox: 64 << 10,
+            rules_version_max: Count::ZERO,
             drop_copies_max: 16,
         }
     }

@@ -1,6 +1,6 @@
 //! One QUIC connection: carries bytes between its streams and the hub, and decides nothing.
 
-use crate::drop_copy::{Behind, CopyId};
+use crate::drop_copy::{Behind, CopyId, Reader};
 use crate::frames::Inbound;
 use crate::hub::Hub;
 use crate::output::Output;
@@ -14,6 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, spawn_local};
 use xq_protocol::{DropCopyBegan, Hash, Header, RejectReason, Reserved, Retransmission, TerminateReason};
 
@@ -27,6 +28,8 @@ pub struct Shared {
     pub hub: Rc<RefCell<Hub>>,
     /// The counts.
     pub stats: Arc<Stats>,
+    /// Whose turn it is to read the journal for a drop copy.
+    pub copying: Rc<Semaphore>,
 }
 
 /// Serves one connection until it ends.
@@ -223,16 +226,16 @@ async fn retransmit(send: &mut SendStream, (mut replay, count): (crate::hub::Rep
 }
 
 /// Ends a drop copy when its task ends, in whatever way.
-struct OpenCopy<'a>(Option<CopyId>, &'a Shared);
+struct OpenCopy<'a>(Option<CopyId>, Reader, &'a Shared);
 
 impl Drop for OpenCopy<'_> {
     fn drop(&mut self) {
-        self.1.hub.borrow_mut().floor().copies().end(self.0);
+        self.2.hub.borrow_mut().floor().copies().end(self.1, self.0);
     }
 }
 
 async fn drop_copy(send: &mut SendStream, mut behind: Behind, shared: &Shared) {
-    let mut copy = OpenCopy(None, shared);
+    let mut copy = OpenCopy(None, behind.reader, shared);
     let mut head = Output::default();
     let began = DropCopyBegan {
         participant: behind.watched,
@@ -242,13 +245,19 @@ async fn drop_copy(send: &mut SendStream, mut behind: Behind, shared: &Shared) {
     head.replies.push(Header::default(), &began);
     let mut put = head.replies.bytes().to_vec();
     let bells = loop {
-        // Some at a time: the one thread also has everyone else to serve.
+        // Some at a time, and one copy at a time: the one thread also has everyone else to serve.
+        let turn = shared.copying.acquire().await.expect("it is never closed");
         let caught_up = shared.hub.borrow_mut().copy_some(&mut behind, &mut put);
         let (id, bells) = match caught_up {
             Ok(caught_up) => caught_up.unzip(),
-            Err(reason) => return refuse(send, reason, shared).await,
+            Err(reason) => {
+                drop(turn);
+                return refuse(send, reason, shared).await;
+            }
         };
         copy.0 = id;
+        tokio::task::yield_now().await;
+        drop(turn);
         if !put.is_empty() {
             shared.stats.bytes_out.add(put.len());
             let chunk = Bytes::from(std::mem::take(&mut put));
@@ -256,9 +265,8 @@ async fn drop_copy(send: &mut SendStream, mut behind: Behind, shared: &Shared) {
                 return;
             }
         }
-        match bells {
-            Some(bells) => break bells,
-            None => tokio::task::yield_now().await,
+        if let Some(bells) = bells {
+            break bells;
         }
     };
     let Some(id) = copy.0 else { return };

@@ -30,6 +30,8 @@ struct Copy {
 pub struct Behind {
     /// Whose messages.
     pub watched: ParticipantId,
+    /// Who reads them.
+    pub reader: Reader,
     /// The next event to be looked at.
     pub next: (Seq, u16),
 }
@@ -59,26 +61,49 @@ pub struct Copies {
     watchers: Map<ParticipantId, Vec<CopyId>>,
     last: u64,
     slow: Vec<CopyId>,
-    /// How many there are of all, those that have not caught up included.
-    opened: usize,
+    /// How many each reader has, those that have not caught up included.
+    opened: Map<Reader, usize>,
 }
 
-/// Says whether one may watch over another: its own, or the house's people.
-pub fn may_watch(reader: SessionId, watched: ParticipantId, register: &Register) -> bool {
-    let role = register.role(reader.participant());
-    reader.participant() == watched || matches!(role, Some(Role::Operator | Role::Risk | Role::Regulator))
+/// Who reads a drop copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reader {
+    /// Somebody who watches over the participant's own sessions.
+    Own(ParticipantId),
+    /// One of the house's people, for whom one drop copy in four is kept.
+    House(ParticipantId),
+}
+
+/// As what one may watch over another, if one may: its own, or the house's people.
+pub fn watching(reader: SessionId, watched: ParticipantId, register: &Register) -> Option<Reader> {
+    let participant = reader.participant();
+    let role = register.role(participant);
+    match matches!(role, Some(Role::Operator | Role::Risk | Role::Regulator)) {
+        true => Some(Reader::House(participant)),
+        false => (participant == watched).then_some(Reader::Own(participant)),
+    }
 }
 
 impl Copies {
     /// One more begins.
     ///
     /// # Errors
-    /// R410: there are as many as may be.
-    pub fn begin(&mut self, limits: &Limits) -> Result<(), RejectReason> {
-        if self.opened >= limits.drop_copies_max {
+    /// R410: there are as many as may be, in all or of this reader, who may have one in eight.
+    pub fn begin(&mut self, reader: Reader, limits: &Limits) -> Result<(), RejectReason> {
+        let (share, each) = (
+            limits.drop_copies_max.div_ceil(4),
+            limits.drop_copies_max.div_ceil(8),
+        );
+        let is_house = |reader: &Reader| matches!(reader, Reader::House(_));
+        let all: usize = self.opened.values().sum();
+        let others = self.opened.iter().filter(|(other, _)| !is_house(other));
+        let others: usize = others.map(|(_, count)| count).sum();
+        let is_kept = !is_house(&reader) && others >= limits.drop_copies_max - share;
+        let own = self.opened.get(&reader).copied().unwrap_or_default();
+        if all >= limits.drop_copies_max || is_kept || own >= each {
             return Err(RejectReason::Capacity);
         }
-        self.opened += 1;
+        self.opened.insert(reader, own + 1);
         Ok(())
     }
 
@@ -99,8 +124,12 @@ impl Copies {
     }
 
     /// It has ended, caught up or not.
-    pub fn end(&mut self, id: Option<CopyId>) {
-        self.opened -= 1;
+    pub fn end(&mut self, reader: Reader, id: Option<CopyId>) {
+        let own = self.opened.get_mut(&reader).expect("it began");
+        *own -= 1;
+        if *own == 0 {
+            self.opened.remove(&reader);
+        }
         let Some(Copy { watched, .. }) = id.and_then(|id| self.copies.remove(&id)) else {
             return;
         };
@@ -165,5 +194,40 @@ impl Copies {
     /// Takes what waits to be written.
     pub fn take(&mut self, id: CopyId) -> Option<Taken> {
         self.copies.get_mut(&id).map(|copy| copy.pipe.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_in_four_is_kept_for_the_house_and_nobody_has_more_than_one_in_eight() {
+        let limits = Limits {
+            drop_copies_max: 16,
+            ..Limits::default()
+        };
+        let mut copies = Copies::default();
+        let own = |number| Reader::Own(ParticipantId(number));
+        let house = |number| Reader::House(ParticipantId(number));
+        for number in 1..=6 {
+            assert_eq!(copies.begin(own(number), &limits), Ok(()), "{number}");
+            assert_eq!(copies.begin(own(number), &limits), Ok(()), "{number}");
+        }
+        assert_eq!(copies.begin(own(7), &limits), Err(RejectReason::Capacity));
+        for number in [8, 8, 9] {
+            assert_eq!(copies.begin(house(number), &limits), Ok(()), "{number}");
+        }
+        assert_eq!(copies.begin(house(8), &limits), Err(RejectReason::Capacity));
+        copies.end(own(1), None);
+        assert_eq!(copies.begin(own(2), &limits), Err(RejectReason::Capacity));
+        assert_eq!(copies.begin(own(7), &limits), Ok(()));
+        assert_eq!(copies.begin(house(9), &limits), Ok(()));
+        copies.end(own(7), None);
+        assert_eq!(
+            copies.begin(house(9), &limits),
+            Err(RejectReason::Capacity),
+            "two already"
+        );
     }
 }

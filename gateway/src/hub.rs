@@ -3,7 +3,7 @@
 
 use crate::border::{Again, Begun, Clock, EventSource, Ingress};
 use crate::config::Limits;
-use crate::drop_copy::{Behind, CopyId, may_watch};
+use crate::drop_copy::{Behind, CopyId, watching};
 use crate::floor::Floor;
 use crate::frames::{Frames, Inbound, each};
 use crate::market::Delays;
@@ -24,7 +24,7 @@ const REPEATS_AT_ONCE: usize = 16;
 /// Bytes of outcomes told again at once, but for the last outcome's.
 const REPEATED_BYTES_AT_ONCE: usize = 64 << 10;
 
-/// Events that are looked at for a drop copy at once.
+/// Events that one drop copy looks at in a turn, between two turns of everyone else.
 const EVENTS_AT_ONCE: usize = 4_096;
 
 /// What the gateway needs of the rest of the exchange.
@@ -322,12 +322,10 @@ impl Hub {
             true => reader.participant(),
             false => wanted.participant,
         };
-        if !may_watch(reader, watched, self.floor.register()) {
-            return Err(RejectReason::NotAuthorised);
-        }
+        let reader = watching(reader, watched, self.floor.register()).ok_or(RejectReason::NotAuthorised)?;
         let index = u16::try_from(wanted.index.0).map_err(|_| RejectReason::Malformed)?;
         let limits = self.limits;
-        self.floor.copies().begin(&limits)?;
+        self.floor.copies().begin(reader, &limits)?;
         let (after, oldest) = (Seq(self.floor.followed().0 + 1), self.source.oldest());
         // What is archived is not told: it says from where on it tells.
         let next = match wanted.seq {
@@ -335,7 +333,11 @@ impl Hub {
             seq if seq > after => (after, 0),
             seq => (seq, index),
         };
-        Ok(Behind { watched, next })
+        Ok(Behind {
+            watched,
+            reader,
+            next,
+        })
     }
 
     /// Puts some of what a drop copy has not told yet; once nothing is left it has caught up.
@@ -347,8 +349,8 @@ impl Hub {
         behind: &mut Behind,
         put: &mut Vec<u8>,
     ) -> Result<Option<(CopyId, Bells)>, RejectReason> {
-        let (mut left, mut is_all) = (EVENTS_AT_ONCE, true);
         let limits = self.limits;
+        let (mut left, mut is_all) = (EVENTS_AT_ONCE, true);
         if behind.next.0 > self.floor.visited() {
             return Ok(Some(self.floor.copies().caught_up(behind.watched, &limits)));
         }

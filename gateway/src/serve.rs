@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{LocalSet, spawn_local};
 use xq_protocol::{Hash, Nanos};
 
@@ -169,7 +169,8 @@ pub fn serve(
     // Nobody may come in before all that was told is known again.
     while hub.poll() > 0 {}
     let hub = Rc::new(RefCell::new(hub));
-    let shared = Shared { hub, stats };
+    let copying = Rc::new(Semaphore::new(1));
+    let shared = Shared { hub, stats, copying };
     LocalSet::new().block_on(&runtime, async {
         let server = tls::order_entry_config(config)?;
         let endpoint = listen(config.listen, &config.transport, server)?;

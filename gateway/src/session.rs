@@ -224,7 +224,13 @@ impl Session {
         if rule.house_only == HouseOnly::Yes || !rule.allows(role) {
             return Err(Fault::Refuse(RejectReason::NotAuthorised));
         }
-        frame.command().map_err(|error| fault(&error))?;
+        let command = frame.command().map_err(|error| fault(&error))?;
+        if let Command::SetRules(rules) = command
+            && rules.version > self.limits.rules_version_max
+        {
+            // What the exchange does not know it could not execute; in the journal it would end every start.
+            return Err(Fault::Refuse(RejectReason::UnsupportedMessage));
+        }
         if !is_urgent(header.template_id) && !self.throttle.take(now) {
             return Err(Fault::Refuse(RejectReason::Throttled));
         }

@@ -131,7 +131,7 @@ async fn both_sides_of_a_trade_with_oneself_and_of_a_busted_one_are_told() {
 #[tokio::test]
 async fn a_trader_watches_nobody_else_and_there_are_no_more_than_may_be() {
     let limits = Limits {
-        drop_copies_max: 1,
+        drop_copies_max: 4,
         ..limits()
     };
     let venue = Venue::open(limits, xq_gateway::Transport::default());
@@ -142,6 +142,7 @@ async fn a_trader_watches_nobody_else_and_there_are_no_more_than_may_be() {
     };
     let not_his = bob.drop_copy(ALICE, FROM_THE_FIRST).await.err().expect("refused");
     assert!(refused(RejectReason::NotAuthorised)(&not_his), "{not_his}");
+    // Of four, one is kept for the house, and nobody has two.
     let own = bob
         .drop_copy(ParticipantId(2), FROM_THE_FIRST)
         .await

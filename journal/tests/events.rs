@@ -449,3 +449,29 @@ fn a_folder_has_one_writer() {
     drop(first);
     FileStorage::open(folder.path()).unwrap();
 }
+
+/// What recovery found whole and a disk damaged since: known before any of it is read.
+#[test]
+fn a_command_damaged_since_is_found_before_its_events_are_read() {
+    let (disk, _) = written(60);
+    let (journal, _) = recovered(&disk, 60).unwrap();
+    let mut image = disk.read(&name(1)).unwrap();
+    let event = &events_of(30)[0];
+    let at = image.windows(event.len()).position(|bytes| bytes == event);
+    image[at.unwrap() + event.len() - 1] ^= 1;
+    disk.put(&name(1), &image);
+    let mut reader = EventReader::open(disk.storage(), journal.position()).unwrap();
+    for seq in 1..=60 {
+        reader.seek(Seq(seq)).unwrap();
+        let refused = reader.verify_command().err().map(|error| error.to_string());
+        assert_eq!(refused.is_some(), seq == 30, "command {seq}: {refused:?}");
+        assert_eq!(
+            reader.cursor(),
+            EventCursor {
+                seq: Seq(seq),
+                index: 0
+            }
+        );
+        assert!(reader.next_event().unwrap().is_some());
+    }
+}

@@ -55,6 +55,7 @@ impl Event<'_> {
             | Event::ProposalExpired(_)
             | Event::KillSwitchSet(_)
             | Event::RulesSet(_)
+            | Event::OutcomeEnded(_)
             | Event::FreezeSet(_)
             | Event::BalanceFrozen(_)
             | Event::ParticipantRegistered(_)

@@ -526,6 +526,29 @@ impl PlaceExtendedOrder {
     }
 }
 
+impl TradeBusted {
+    /// What undid the trade.
+    pub fn undoing(&self) -> BustTrade {
+        BustTrade {
+            trade: self.trade,
+            index: self.index,
+            series: self.series,
+            price: self.price,
+            qty: self.qty,
+            maker_session: self.maker_session,
+            maker_order: self.maker_order,
+            taker_order: self.taker_order,
+            maker_fee: self.maker_fee,
+            taker_fee: self.taker_fee,
+            maker_account: self.maker_account,
+            taker_account: self.taker_account,
+            taker_session: self.taker_session,
+            taker_side: self.taker_side,
+            reserved: Reserved::ZERO,
+        }
+    }
+}
+
 impl BustTrade {
     /// What undoes this trade, given the header of its event.
     pub fn of(header: &Header, traded: &Traded) -> BustTrade {

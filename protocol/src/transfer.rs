@@ -280,6 +280,7 @@ impl Event<'_> {
             | Event::ProposalExpired(_)
             | Event::KillSwitchSet(_)
             | Event::RulesSet(_)
+            | Event::OutcomeEnded(_)
             | Event::FreezeSet(_)
             | Event::ParticipantRegistered(_)
             | Event::AccountOpened(_)

@@ -189,7 +189,7 @@ fn a_missing_expectation_is_a_mismatch_and_blessing_writes_it() {
 #[test]
 fn a_scenario_may_change_its_genesis() {
     let text = "# A venue in dollars.\ngenesis orders=2 currencies=USD\n    opened journal=5851000000000000000000000000002a \
-                rules=1 currencies=USD\n";
+                rules=2 currencies=USD\n";
     run(&scenario(text), &mut Clerk::default()).unwrap_or_else(|failure| panic!("{failure}"));
 }
 

@@ -1,6 +1,7 @@
 //! How the program ends: every exit code, and every failure that leads to one.
 
 use std::io::{ErrorKind, Write};
+use xq_engine::{Exchange, RULES_VERSION};
 use xq_journal::Error as JournalError;
 
 macro_rules! exits {
@@ -40,7 +41,7 @@ exits! {
     DiskFailed = 74,
     /// The disk is full.
     DiskFull = 75,
-    /// A journal was written by a newer version of this program.
+    /// A journal was written by a newer version of this program, or goes on under rules that only a newer one knows.
     NewerJournal = 76,
     /// The configuration is wrong, or asks for what the journal forbids.
     Configuration = 78,
@@ -87,12 +88,38 @@ pub enum Failure {
         /// The file that tells what differed.
         file: &'static str,
     },
+    /// The journal goes on under rules that this program does not know.
+    #[error(
+        "version {version} of the rules holds in this journal, and this program knows up to version {known}: go on with the \
+         newer program"
+    )]
+    NewerRules {
+        /// What holds.
+        version: u32,
+        /// What is known.
+        known: u32,
+    },
     /// The record of commands that are set aside is not what two operators signed.
     #[error("quarantine: {0}")]
     Quarantine(String),
     /// A thread of the pipeline ended that should not have.
     #[error("{0}")]
     Broken(String),
+}
+
+/// Says whether an exchange still goes by rules that this program knows.
+///
+/// # Errors
+/// [`Failure::NewerRules`].
+#[inline]
+pub(crate) fn check_rules(exchange: &Exchange) -> Result<(), Failure> {
+    match exchange.rules_version() {
+        0..=RULES_VERSION => Ok(()),
+        version => Err(Failure::NewerRules {
+            version,
+            known: RULES_VERSION,
+        }),
+    }
 }
 
 impl Failure {
@@ -106,6 +133,7 @@ impl Failure {
             Failure::Journal(error) => exit_of_journal(error),
             Failure::DiskFull(_) => Exit::DiskFull,
             Failure::Divergence(_) | Failure::LockedOut { .. } => Exit::Divergence,
+            Failure::NewerRules { .. } => Exit::NewerJournal,
             Failure::Quarantine(_) => Exit::JournalCorrupt,
             Failure::Broken(_) => Exit::Broken,
         }

@@ -11,6 +11,7 @@ use crate::progress::Durable;
 use crate::quarantine::Quarantine;
 use crate::recovery::frame_of;
 use crate::retention::{Retention, RetentionWatch, Stuck};
+use crate::ring::Gauges;
 use crate::state::State;
 use std::path::Path;
 use std::sync::Arc;
@@ -80,6 +81,7 @@ pub(crate) struct Followed {
     pub(crate) position: Arc<EventPosition>,
     pub(crate) durable: Durable,
     pub(crate) synced: EventKeeper,
+    pub(crate) gauges: Arc<Gauges>,
     /// Room that a snapshot leaves to the journals, bytes.
     pub(crate) spare: u64,
 }
@@ -176,7 +178,11 @@ impl Post {
             };
             match ended {
                 Ended::Halted => return,
-                Ended::Fatal(failure) => lockout::end_process(&self.followed.storage, &failure),
+                Ended::Fatal(failure) => {
+                    // The lock-out waits for the disk: until then nothing more is told.
+                    self.followed.gauges.muted.store(true, Ordering::Release);
+                    lockout::end_process(&self.followed.storage, &failure)
+                }
                 Ended::Passing(failure) => {
                     self.watch.restarts.fetch_add(1, Ordering::Relaxed);
                     tracing::error!(error = %failure, "the follower cannot go on: it begins again in a minute");

@@ -4,12 +4,14 @@
 
 mod borders;
 mod bridge_page;
+mod busts;
 pub mod cli;
 mod clock;
 pub mod config;
 mod exit;
 mod fills;
 mod follower;
+mod hiccups;
 mod ingress;
 mod journaler;
 mod keeper;

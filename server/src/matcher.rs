@@ -5,6 +5,7 @@
 //! is allocated. One look in eight reads the clock twice and stores how full the tables are: some 100 ns.
 
 use crate::clock::SteadyClock;
+use crate::exit::check_rules;
 use crate::fills::Fills;
 use crate::progress::Durable;
 use crate::ring::{Assembler, CommandPoller, EventProducer, Gauges, Slot};
@@ -105,6 +106,9 @@ impl Matcher {
             };
             came.get_or_insert(frame.header.time);
             self.exchange.apply(self.next, &frame, &mut self.events);
+            if let Err(failure) = check_rules(&self.exchange) {
+                failure.end_process();
+            }
             assert!(
                 !self.events.frames().is_empty(),
                 "every command has at least one event"

@@ -32,6 +32,7 @@ pub struct Readings {
     pub(crate) durable: Durable,
     pub(crate) commits: Arc<Durations>,
     pub(crate) watched: Arc<Watched>,
+    pub(crate) hiccups: Arc<Durations>,
     /// How often the publisher waited for the disk.
     pub(crate) waits: Arc<AtomicU64>,
     /// Segments made ready: of commands, of events.
@@ -261,7 +262,12 @@ impl Readings {
             "xq_told_after_seconds",
             "From a command's coming until what follows from it may be told; one command in each look at the events.",
         );
-        to.durations(described, &self.stats.told_after)
+        to.durations(described, &self.stats.told_after)?;
+        let described = (
+            "xq_hiccup_seconds",
+            "How much later than asked a thread woke that had nothing else to do, 200 times a second.",
+        );
+        to.durations(described, &self.hiccups)
     }
 
     fn engine(&self, to: &mut Writer<'_>) -> fmt::Result {

@@ -4,8 +4,12 @@
 //! A projection of the event journal; nothing of it is in the engine.
 
 use crate::open_orders::{Open, OpenOrders};
-use std::collections::{BTreeMap, BTreeSet};
-use xq_protocol::{AccountId, Date, Event, Header, Nanos, ParticipantId, Phase, Price, Role, SeriesId, Side};
+use std::collections::BTreeMap;
+use xq_engine::{Exchange, SeriesView};
+use xq_protocol::{
+    AccountId, Date, Event, Header, KillSwitchSet, KillTarget, Nanos, OrderId, ParticipantId, Phase, Price,
+    Role, Seq, SeriesId, Side, SwitchState,
+};
 
 /// What is asked of a market maker.
 #[derive(Clone, Copy, Debug)]
@@ -19,11 +23,11 @@ pub struct Terms {
 /// One market maker's account in one series on one business day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Presence {
-    /// Time of continuous trading since the account first quoted in the series, nanoseconds.
+    /// Time of continuous trading, its own and the series' kill switch released, since the account first quoted in the series, nanoseconds.
     pub open_ns: u64,
     /// Of it, the time for which the terms were met.
     pub met_ns: u64,
-    /// Coupons that its resting orders traded.
+    /// Coupons that its resting orders traded, but for trades undone.
     pub made: u64,
 }
 
@@ -86,33 +90,97 @@ fn deep_enough<'a>(levels: impl Iterator<Item = (&'a Price, &'a u64)>, qty: u64)
     None
 }
 
+/// Whether a series can be traded.
+#[derive(Clone, Copy)]
+struct Market {
+    phase: Phase,
+    switch: SwitchState,
+}
+
+impl Default for Market {
+    fn default() -> Self {
+        Market {
+            phase: Phase::Closed,
+            switch: SwitchState::Released,
+        }
+    }
+}
+
+impl Market {
+    fn is_open(&self) -> bool {
+        self.phase == Phase::Continuous && self.switch == SwitchState::Released
+    }
+}
+
 /// Follows the events and measures.
 pub struct Obligations {
     terms: Terms,
-    makers: BTreeSet<ParticipantId>,
-    accounts: BTreeSet<AccountId>,
+    /// Every market maker, and whether it may trade.
+    makers: BTreeMap<ParticipantId, SwitchState>,
+    /// Every market maker's account, and whose it is.
+    accounts: BTreeMap<AccountId, ParticipantId>,
     orders: OpenOrders,
     quoting: BTreeMap<(SeriesId, AccountId), Quoting>,
-    phases: BTreeMap<SeriesId, Phase>,
+    markets: BTreeMap<SeriesId, Market>,
     venue: Phase,
     date: Date,
     last: Nanos,
+    /// The last command before the first event: what it and those before traded was not seen.
+    behind: Seq,
     rows: Vec<Row>,
 }
 
 impl Obligations {
+    /// Behind what was executed so far: orders in the book count from here on. One that waits for its stop does not, even when
+    /// it comes into the book later.
+    pub fn behind(terms: Terms, exchange: &Exchange) -> Obligations {
+        let mut measured = Obligations::new(terms);
+        measured.venue = exchange.phase();
+        measured.date = exchange.business_date();
+        measured.last = exchange.time();
+        measured.behind = exchange.last_seq();
+        for (account, owner, switch) in exchange.accounts_of(Role::MarketMaker) {
+            measured.makers.insert(owner, switch);
+            measured.accounts.insert(account, owner);
+        }
+        for view in exchange.each_series() {
+            let SeriesView {
+                series,
+                phase,
+                switch,
+                ..
+            } = view;
+            measured.markets.insert(series, Market { phase, switch });
+            for (side, order) in exchange.each_resting(series) {
+                if measured.accounts.contains_key(&order.account) {
+                    measured.stands(order.order, Open::resting(series, side, &order));
+                }
+            }
+        }
+        measured
+    }
+
+    /// An order stands in the book.
+    fn stands(&mut self, id: OrderId, order: Open) {
+        self.orders.begin_with(id, order);
+        let quoting = self.quoting.entry((order.series, order.account)).or_default();
+        quoting.level(&order, |qty| qty + order.shown());
+        quoting.met = quoting.meets(self.terms);
+    }
+
     /// Before the first event.
     pub fn new(terms: Terms) -> Obligations {
         Obligations {
             terms,
-            makers: BTreeSet::new(),
-            accounts: BTreeSet::new(),
+            makers: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             orders: OpenOrders::default(),
             quoting: BTreeMap::new(),
-            phases: BTreeMap::new(),
+            markets: BTreeMap::new(),
             venue: Phase::Continuous,
             date: Date::ZERO,
             last: Nanos::ZERO,
+            behind: Seq::ZERO,
             rows: Vec::new(),
         }
     }
@@ -122,18 +190,40 @@ impl Obligations {
         self.pass_until(header.time);
         match event {
             Event::ParticipantRegistered(e) if e.role == Role::MarketMaker => {
-                self.makers.insert(e.participant);
+                self.makers.insert(e.participant, SwitchState::Released);
             }
-            Event::AccountOpened(e) if self.makers.contains(&e.owner) => {
-                self.accounts.insert(e.account);
+            Event::AccountOpened(e) if self.makers.contains_key(&e.owner) => {
+                self.accounts.insert(e.account, e.owner);
             }
             Event::PhaseSet(e) if e.series.is_zero() => self.venue = e.phase,
-            Event::PhaseSet(e) => drop(self.phases.insert(e.series, e.phase)),
-            Event::MarketHalted(e) => drop(self.phases.insert(e.series, Phase::Halt)),
+            Event::PhaseSet(e) => self.market(e.series).phase = e.phase,
+            Event::MarketHalted(e) => self.market(e.series).phase = Phase::Halt,
+            Event::KillSwitchSet(e) => self.switched(e),
+            Event::TradeBusted(e)
+                if e.trade > self.behind && self.accounts.contains_key(&e.maker_account) =>
+            {
+                let quoting = self.quoting.entry((e.series, e.maker_account)).or_default();
+                quoting.presence.made = quoting.presence.made.saturating_sub(e.qty.0.into());
+            }
             Event::SessionsEnded(e) if !e.reopen_at.is_zero() => self.venue = Phase::Halt,
             Event::DayRolled(e) => self.end_day(e.date),
             // All else either is about an order or changes nothing here.
             _ => self.follow_order(event),
+        }
+    }
+
+    fn market(&mut self, series: SeriesId) -> &mut Market {
+        self.markets.entry(series).or_default()
+    }
+
+    fn switched(&mut self, e: &KillSwitchSet) {
+        match e.target {
+            KillTarget::Series => self.market(e.series).switch = e.state,
+            KillTarget::Participant => {
+                if let Some(switch) = self.makers.get_mut(&e.participant) {
+                    *switch = e.state;
+                }
+            }
         }
     }
 
@@ -151,7 +241,7 @@ impl Obligations {
             let quoting = quoting.entry((maker.series, maker.account)).or_default();
             quoting.presence.made += u64::from(e.qty.0);
         }
-        let wanted = |account: AccountId, _: SeriesId| accounts.contains(&account);
+        let wanted = |account: AccountId, _: SeriesId| accounts.contains_key(&account);
         orders.follow(event, &wanted, &mut |before, after| {
             let Some(order) = before.or(after) else { return };
             let quoting = quoting.entry((order.series, order.account)).or_default();
@@ -172,8 +262,17 @@ impl Obligations {
         if passed == 0 || self.venue != Phase::Continuous {
             return;
         }
-        for ((series, _), quoting) in &mut self.quoting {
-            if self.phases.get(series) == Some(&Phase::Continuous) {
+        let Obligations {
+            quoting,
+            markets,
+            makers,
+            accounts,
+            ..
+        } = self;
+        for ((series, account), quoting) in quoting {
+            let maker = accounts.get(account).and_then(|owner| makers.get(owner));
+            let may_trade = maker == Some(&SwitchState::Released);
+            if may_trade && markets.get(series).is_some_and(Market::is_open) {
                 quoting.presence.open_ns += passed;
                 quoting.presence.met_ns += if quoting.met { passed } else { 0 };
             }
@@ -374,5 +473,113 @@ mod tests {
         assert_eq!(rows.len(), 1);
         let presence = rows[0].presence;
         assert_eq!((presence.open_ns, presence.met_ns), (SECOND, 0));
+    }
+
+    #[test]
+    fn time_does_not_count_while_a_kill_switch_is_thrown_nor_a_trade_that_was_undone() {
+        let mut measured = measured();
+        let mut at = |second: u64, event: &Event<'_>| {
+            let header = Header {
+                time: Nanos(second * SECOND),
+                ..Header::default()
+            };
+            measured.follow(&header, event);
+        };
+        let switched =
+            |participant: u32, series: u32, target: KillTarget, state: SwitchState| KillSwitchSet {
+                participant: ParticipantId(participant),
+                series: SeriesId(series),
+                target,
+                state,
+                reserved: Reserved::ZERO,
+            };
+        at(0, &Event::PhaseSet(&phase(SERIES, Phase::Continuous)));
+        at(0, &Event::OrderAccepted(&accepted(1, Side::Buy, 990, 20)));
+        at(10, &Event::Traded(&traded(1, 4, 16)));
+        for (second, target, state) in [
+            (10, KillTarget::Series, SwitchState::Engaged),
+            (30, KillTarget::Series, SwitchState::Released),
+            (35, KillTarget::Participant, SwitchState::Engaged),
+            (50, KillTarget::Participant, SwitchState::Released),
+        ] {
+            at(second, &Event::KillSwitchSet(&switched(2, 7, target, state)));
+        }
+        let told = Header {
+            seq: Seq(5),
+            ..Header::default()
+        };
+        let bust = BustTrade::of(&told, &traded(1, 4, 16));
+        let busted = TradeBusted {
+            trade: bust.trade,
+            index: bust.index,
+            series: bust.series,
+            price: bust.price,
+            amount: Amount(4_000),
+            maker_order: bust.maker_order,
+            taker_order: bust.taker_order,
+            maker_fee: bust.maker_fee,
+            taker_fee: bust.taker_fee,
+            qty: bust.qty,
+            maker_session: bust.maker_session,
+            taker_session: bust.taker_session,
+            maker_account: bust.maker_account,
+            taker_account: bust.taker_account,
+            currency: Currency(156),
+            taker_side: bust.taker_side,
+            reserved: Reserved::ZERO,
+        };
+        at(51, &Event::TradeBusted(&busted));
+        let rows = measured.rows();
+        let seen: Vec<_> = rows
+            .iter()
+            .map(|row| (row.presence.open_ns / SECOND, row.presence.made))
+            .collect();
+        assert_eq!(seen, [(10 + 5 + 1, 0)]);
+    }
+
+    #[test]
+    fn of_an_iceberg_what_is_shown_just_now_counts() {
+        let mut measured = measured();
+        let mut at = |second: u64, event: &Event<'_>| {
+            let header = Header {
+                time: Nanos(second * SECOND),
+                ..Header::default()
+            };
+            measured.follow(&header, event);
+        };
+        let terms = TermsAccepted {
+            order: OrderId(1),
+            account: MM,
+            series: SERIES,
+            stop: Price::ZERO,
+            min_qty: Qty::ZERO,
+            display_qty: Qty(10),
+            currency: Currency(156),
+            side: Side::Buy,
+            self_trade: SelfTradePrevention::CancelNewest,
+            reserved: Reserved::ZERO,
+        };
+        let refreshed = OrderRefreshed {
+            order: OrderId(1),
+            account: MM,
+            series: SERIES,
+            display_qty: Qty(10),
+            leaves: Qty(40),
+            session: SessionId::HOUSE,
+            currency: Currency(156),
+            side: Side::Buy,
+            reserved: Reserved::ZERO,
+        };
+        at(0, &Event::PhaseSet(&phase(SERIES, Phase::Continuous)));
+        at(0, &Event::OrderAccepted(&accepted(2, Side::Sell, 1_000, 50)));
+        at(0, &Event::OrderAccepted(&accepted(1, Side::Buy, 990, 50)));
+        at(0, &Event::TermsAccepted(&terms));
+        // Ten are shown, then four, then ten again.
+        at(5, &Event::Traded(&traded(1, 6, 44)));
+        at(8, &Event::Traded(&traded(1, 4, 40)));
+        at(8, &Event::OrderRefreshed(&refreshed));
+        at(9, &Event::PhaseSet(&phase(SERIES, Phase::Closed)));
+        let presence = measured.rows()[0].presence;
+        assert_eq!((presence.open_ns, presence.met_ns), (9 * SECOND, 6 * SECOND));
     }
 }

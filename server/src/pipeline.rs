@@ -3,6 +3,7 @@
 use crate::clock::SteadyClock;
 use crate::exit::Failure;
 use crate::follower::{Followed, FollowerWatch, Following, Post};
+use crate::hiccups;
 use crate::ingress::Ingress;
 use crate::journaler::Journaler;
 use crate::matcher::{Matcher, Outlet, Watched};
@@ -229,6 +230,18 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Counts from here on how much later than asked a thread wakes.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn watch_hiccups(&mut self) -> Result<Arc<Durations>, Failure> {
+        let (hiccups, halt) = (Arc::<Durations>::default(), Arc::new(AtomicBool::new(false)));
+        let (its_hiccups, its_halt) = (Arc::clone(&hiccups), Arc::clone(&halt));
+        let thread = spawn("hiccups", None, move || hiccups::run(&its_hiccups, &its_halt))?;
+        self.keepers.push(Helper { halt, thread });
+        Ok(hiccups)
+    }
+
     /// A way in.
     pub fn ingress(&self) -> Ingress {
         self.ingress.clone()
@@ -280,6 +293,7 @@ impl Pipeline {
             position: Arc::clone(&self.position),
             durable: self.durable.clone(),
             synced: self.synced.another(),
+            gauges: Arc::clone(&self.gauges),
         }
     }
 

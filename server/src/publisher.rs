@@ -64,6 +64,9 @@ impl Publisher {
                 ring(&self.bells, std::mem::take(&mut unrung));
                 durable = wait_for(&self.durable, cause, &mut self.waiter, &self.waited);
             }
+            while self.gauges.muted.load(Ordering::Acquire) {
+                std::thread::park_timeout(PARK_MAX);
+            }
             append(&mut self.journal, event.bytes(), &self.gauges.closed)?;
             unrung += 1;
         }

@@ -1,7 +1,7 @@
 //! Recovery: both journals made whole, every command executed again, every event compared.
 
 use crate::clock::{ClockLeap, SteadyClock};
-use crate::exit::Failure;
+use crate::exit::{Failure, check_rules};
 use crate::known::Known;
 use crate::lockout;
 use crate::quarantine::Quarantine;
@@ -137,6 +137,7 @@ fn recover_locked(
     let covered = start.map_or(Seq::ZERO, |start| start.seq);
     let stretch = (covered.next(), found.last_seq);
     let (events, done) = replay.run(storage, stretch, events.recover()?, progress)?;
+    check_rules(&replay.state.exchange)?;
     let report = Report {
         snapshot: start.map(|start| start.seq),
         commands: found,
@@ -249,9 +250,16 @@ impl Replay {
         std::thread::scope(|scope| {
             let comparing = scope.spawn(move || compare(events, &waiting));
             let executed = self.execute(reader, last, pieces, progress);
-            // Where executions differ is said before what came of going on.
-            let compared = comparing.join().expect("comparing ends with a verdict")?;
-            executed.map(|()| compared)
+            let compared = comparing.join().expect("comparing ends with a verdict");
+            match executed {
+                // What is compared ends where executing did.
+                Err(failure @ Failure::NewerRules { .. }) => Err(failure),
+                // Where executions differ is said before what came of going on.
+                executed => {
+                    let compared = compared?;
+                    executed.map(|()| compared)
+                }
+            }
         })
     }
 

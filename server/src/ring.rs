@@ -128,6 +128,8 @@ pub struct Gauges {
     pub closed: AtomicBool,
     /// Set when the disk has no room for another segment: only urgent commands are taken.
     pub disk_is_low: AtomicBool,
+    /// Set when two executions differ: nothing more is told while the process ends.
+    pub muted: AtomicBool,
 }
 
 impl Gauges {

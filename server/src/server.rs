@@ -20,7 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use xq_gateway::{Borders, Delays, Gateway, GatewayConfig, GatewayError, Limits, MarketDoor, Transport};
+use xq_engine::RULES_VERSION;
+use xq_gateway::{
+    Borders, Delays, Durations, Gateway, GatewayConfig, GatewayError, Limits, MarketDoor, Transport,
+};
 use xq_journal::{CommandSettings, EventSettings};
 use xq_protocol::{COMMANDS, CommandFrame, Count, Event, Rejected, Seq};
 
@@ -34,6 +37,7 @@ pub struct Server {
     market: Option<MarketDoor>,
     delays: Arc<Delays>,
     pipeline: Pipeline,
+    hiccups: Arc<Durations>,
     /// None without a follower.
     followed: Option<Arc<FollowerWatch>>,
     clock: SteadyClock,
@@ -99,13 +103,15 @@ impl Server {
                 });
             let following = config.follower.enabled.then(|| Following::of(config));
             let followed = following.map(|following| pipeline.follow((id, report.snapshot), following));
-            Ok((gateway, market.transpose()?, followed.transpose()?))
+            let hiccups = pipeline.watch_hiccups()?;
+            Ok((gateway, market.transpose()?, followed.transpose()?, hiccups))
         });
         match opened {
-            Ok((gateway, market, followed)) => Ok(Server {
+            Ok((gateway, market, followed, hiccups)) => Ok(Server {
                 gateway,
                 market,
                 delays,
+                hiccups,
                 followed,
                 pipeline,
                 clock,
@@ -155,6 +161,7 @@ impl Server {
             durable: self.pipeline.durable(),
             commits: self.pipeline.commits(),
             watched: self.pipeline.watched(),
+            hiccups: Arc::clone(&self.hiccups),
             waits: self.pipeline.waits_for_disk(),
             pools: self.pipeline.pools().clone(),
             folder: self.folder.clone(),
@@ -274,6 +281,8 @@ pub(crate) fn gateway_config(config: &Config) -> GatewayConfig {
         limits: Limits {
             throttle_rate: Count(config.sessions.throttle_rate),
             throttle_burst: Count(config.sessions.throttle_burst),
+            rules_version_max: Count(RULES_VERSION),
+            drop_copies_max: config.sessions.drop_copies_max,
             ..Limits::default()
         },
         transport: Transport {

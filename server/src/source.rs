@@ -63,7 +63,8 @@ impl Source {
 
     /// Visits again the events from command `from` on, up to the last that was polled, until the visitor breaks.
     ///
-    /// A client asks for this, so that what is archived or damaged, old as it is, ends nothing but the answer.
+    /// A client asks for this, so that what is archived or damaged, old as it is, ends nothing but the answer: each command's
+    /// events are verified before the first of them is visited.
     pub fn read_from(&mut self, from: Seq, visit: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>) -> Again {
         let end = self.reader.cursor();
         if from >= end.seq && end.index == 0 {
@@ -74,6 +75,9 @@ impl Source {
         }
         let read = self.again.seek(from).and_then(|()| {
             while self.again.cursor() < end {
+                if self.again.cursor().index == 0 {
+                    self.again.verify_command()?;
+                }
                 match self.again.next_event()? {
                     Some(event) if visit(&frame_of(event)).is_continue() => {}
                     Some(_) | None => break,

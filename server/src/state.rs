@@ -1,7 +1,7 @@
 //! All that follows from the commands and is kept in memory: the exchange, and what the server knows beside it; as a
 //! snapshot, and back.
 
-use crate::exit::Failure;
+use crate::exit::{Failure, check_rules};
 use crate::known::Known;
 use crate::quarantine::Quarantine;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl State {
     /// Executes a command, or refuses it when it is set aside; what follows from it is left in `events`.
     ///
     /// # Errors
-    /// [`Failure::Quarantine`]: it is set aside, and not by whom it may be.
+    /// [`Failure::Quarantine`]: it is set aside, and not by whom it may be; [`Failure::NewerRules`].
     pub(crate) fn apply(&mut self, seq: Seq, frame: &Frame<'_>, events: &mut Events) -> Result<(), Failure> {
         self.known.note_command(frame);
         match self.quarantine.holds(seq, frame, &self.known)? {
@@ -58,7 +58,7 @@ impl State {
             self.known.note_event(&event);
             self.tradings.watch(&event);
         }
-        Ok(())
+        check_rules(&self.exchange)
     }
 
     /// Counts what is told of the events in hand, as the gateway does.

@@ -210,3 +210,36 @@ fn a_start_tells_which_events_it_made_again() {
         assert!(told.contains(part), "`{part}` is not in: {told}");
     }
 }
+
+#[test]
+fn a_trade_undone_that_was_not_so_is_found() {
+    let venue = Venue::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let mut desk = venue.desk();
+        desk.open_market().await;
+        desk.say_all(&[
+            "sell acme 5 COFFEE @ 20.00 as s1",
+            "buy alice 5 COFFEE @ 20.00 ioc as b1",
+        ])
+        .await;
+        // Two people of the house vouch for a trade of the first command, which was Genesis.
+        let proposed = desk
+            .say("bust #1/1 COFFEE buy 5 20.00 maker=acme taker=alice")
+            .await;
+        let (_, proposal) = proposed[0].split_once('#').expect("a proposal has a number");
+        let mut words = proposal.split([' ', ',']).filter(|word| !word.is_empty());
+        let (number, hash) = (words.next().expect("a number"), words.next().expect("a hash"));
+        desk.say_all(&[&format!("approve operator2 #{number} {hash}")])
+            .await;
+    });
+    let Venue { server, site } = venue;
+    drop(server.stop().expect("it stops"));
+    let verified = xq(&site, "verify");
+    assert_ended(&verified, Exit::Refused);
+    let text = said(&verified);
+    assert!(
+        text.contains("undid") && text.contains("which is no trade"),
+        "{text}"
+    );
+}

@@ -2,8 +2,12 @@
 
 mod in_process;
 
-use in_process::{House, MAKER, SERIES, TRADER, genesis, journals, recovered};
+use in_process::{House, MAKER, SERIES, START, TRADER, genesis, journals, recovered};
+use std::sync::Arc;
+use xq_engine::{Events, Exchange};
+use xq_journal::{Append, FileStorage, Storage, UnrecoveredEvents, UnrecoveredJournal};
 use xq_protocol::*;
+use xq_server::{ClockLeap, Exit, SteadyClock, recover};
 
 fn rejection(events: &[EventFrame]) -> Option<RejectReason> {
     match events.first().map(EventFrame::event) {
@@ -153,4 +157,53 @@ fn a_second_genesis_is_refused_and_the_first_is_known() {
     assert_eq!(again.known.genesis, Some(genesis()));
     assert_eq!(again.known.participants.get(&TRADER), Some(&Role::Trader));
     assert!(again.known.keys.values().all(|state| *state == KeyState::Valid));
+}
+
+#[test]
+fn a_journal_under_rules_of_a_newer_program_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journals = journals(folder.path());
+    let newer = Genesis {
+        rules_version: Count(xq_engine::RULES_VERSION + 1),
+        ..genesis()
+    };
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(folder.path()).expect("nobody writes"));
+    let begun = UnrecoveredJournal::open(storage, journals.commands.clone());
+    let recovered = begun.and_then(|begun| begun.recover(&[], newer.journal_id));
+    let (mut journal, _) = recovered.expect("nothing is there");
+    let header = Header {
+        time: START,
+        ..Header::default()
+    };
+    let taken = journal.append(CommandFrame::new(header, &newer).bytes());
+    assert!(matches!(taken, Ok(Append::Taken(_))));
+    journal.commit().expect("there is room");
+    drop(journal);
+    // The newer program has told what followed.
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(folder.path()).expect("nobody writes"));
+    let events = UnrecoveredEvents::open(storage, journals.events.clone(), newer.journal_id);
+    let recovery = events.and_then(UnrecoveredEvents::recover);
+    let (mut events, _) = recovery
+        .and_then(|recovery| recovery.finish())
+        .expect("nothing is there");
+    let (mut exchange, mut told) = (Exchange::new(), Events::new());
+    let command = CommandFrame::new(header, &newer);
+    exchange.apply(Seq(1), &command.frame().expect("a frame"), &mut told);
+    for event in told.frames() {
+        events.append(event.bytes()).expect("there is room");
+    }
+    events.sync().expect("there is room");
+    drop(events);
+    let started = recover(
+        &journals,
+        &SteadyClock::start(),
+        ClockLeap::Accept,
+        &mut |_, _| {},
+    );
+    let refused = started.err().expect("it cannot go on");
+    assert_eq!(refused.exit(), Exit::NewerJournal, "{refused}");
+    assert!(
+        refused.to_string().contains("version 3 of the rules"),
+        "{refused}"
+    );
 }

@@ -187,6 +187,7 @@ impl Projected {
             | Event::ProposalExpired(_)
             | Event::KillSwitchSet(_)
             | Event::RulesSet(_)
+            | Event::OutcomeEnded(_)
             | Event::BalanceFrozen(_)
             | Event::FeeScheduleSet(_)
             | Event::MmpSet(_)

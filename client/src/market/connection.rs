@@ -2,9 +2,9 @@
 
 use super::follower::{Follower, Tally};
 use super::update::Update;
-use crate::ClientError;
 use crate::link::{Papers, client_config, socket, transport};
 use crate::wire::ReadError;
+use crate::{ClientError, Config};
 use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -44,6 +44,20 @@ pub struct MarketConfig {
     pub key: PathBuf,
     /// Largest UDP payload where the path is known; as in [`crate::Config`].
     pub mtu: Option<u16>,
+}
+
+impl MarketConfig {
+    /// As a session's, with market data at this address.
+    pub fn beside(client: &Config, addr: SocketAddr) -> MarketConfig {
+        MarketConfig {
+            addr,
+            server_name: client.server_name.clone(),
+            ca: client.ca.clone(),
+            cert: client.cert.clone(),
+            key: client.key.clone(),
+            mtu: client.mtu,
+        }
+    }
 }
 
 /// One of the exchange's streams, and what was read of it and is no whole packet yet.

@@ -11,7 +11,7 @@ use crate::snapshot::{BadSnapshot, SectionKind, bad};
 use rkyv::{Archive, Deserialize, Serialize};
 use xq_protocol::{
     AccountId, Amount, CaseId, Count, Hash, KeyPurpose, KeyState, Nanos, ParticipantId, Ppm, Qty, Reserved,
-    Role, ScheduleId, SetKey,
+    Role, ScheduleId, Seq, SetKey,
 };
 
 /// A participant's number of its role where it is none.
@@ -48,6 +48,7 @@ pub(crate) struct AccountRow {
     pub position_max: u64,
     pub daily_max: u64,
     pub traded: u64,
+    pub limited_since: u64,
     pub case: u64,
     pub owner: u32,
     pub actor: u32,
@@ -235,6 +236,7 @@ impl Parties {
             daily_max: Amount(row.daily_max),
             traded: Amount(row.traded),
             day: row.traded_on,
+            since: Seq(row.limited_since),
         };
         let limited = row.position_max > 0 || row.daily_max > 0;
         let protected = !account.duties.has(Duties::TRIPPED) || account.duties.has(Duties::PROTECTED);
@@ -382,6 +384,7 @@ fn account_row(account: &Account, file: &AccountFile) -> AccountRow {
         daily_max,
         traded,
         day,
+        since,
     } = exposure;
     AccountRow {
         order_notional_max: order_notional_max.0,
@@ -389,6 +392,7 @@ fn account_row(account: &Account, file: &AccountFile) -> AccountRow {
         position_max: position_max.0,
         daily_max: daily_max.0,
         traded: traded.0,
+        limited_since: since.0,
         case: case.0,
         owner: owner.0,
         actor: actor.0,

@@ -120,6 +120,8 @@ impl Venue {
             now: _,
             day: _,
             seq: _,
+            // They follow from the configuration.
+            rules: _,
             halted,
         } = floor;
         sections.put(SectionKind::Venue, std::iter::once(self.row()))?;

@@ -22,6 +22,7 @@ fn limits() -> Limits {
     Limits {
         throttle_rate: Count(1_000),
         throttle_burst: Count(3),
+        rules_version_max: Count(7),
         ..Limits::default()
     }
 }
@@ -35,9 +36,8 @@ fn register(role: Role) -> Register {
         currencies: Currencies::default(),
     };
     register.follow(&Event::ExchangeOpened(&opened));
-    let participant = ParticipantId(1);
     let registered = ParticipantRegistered {
-        participant,
+        participant: ParticipantId(1),
         role,
         reserved: Reserved::ZERO,
         reference: Hash([0; 32]),
@@ -213,6 +213,14 @@ fn it_comes_up_when_its_session_up_is_durable() {
     );
     assert_eq!((ack.throttle_rate, ack.throttle_burst), (Count(1_000), Count(3)));
     assert_eq!(bench.session.up().map(|p| p.session), Some(SESSION));
+}
+
+#[test]
+fn rules_that_the_exchange_does_not_know_are_refused_at_the_door() {
+    let mut bench = Bench::up(Role::Operator);
+    let (version, reserved) = (Count(8), Reserved::ZERO);
+    bench.say(&frame(42, &SetRules { version, reserved }));
+    assert_eq!(bench.refusals(), [(42, RejectReason::UnsupportedMessage)]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::layout::{
     table_slots,
 };
 use crate::bytes::{narrow, wide};
+use crate::checksum::Crc32c;
 use crate::frame::{cursor_of, is_last_event};
 use crate::memory::Map;
 use crate::names::{Kind, segment_name, survey};
@@ -109,6 +110,41 @@ impl EventReader {
                     self.behind = Some((epoch.last_seq, self.here(epoch.chain)));
                 }
             }
+        }
+    }
+
+    /// Compares the events of the command that comes next with its check; the reader stays where it is. Recovery has found
+    /// them whole, but what is read long after may have been damaged since.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when they do not match or are not all there; [`Error::NotFound`] when nothing is published;
+    /// [`Error::Io`], [`Error::MissingSegment`].
+    pub fn verify_command(&mut self) -> Result<(), Error> {
+        let here = (self.current, self.offset, self.due, self.behind);
+        let verified = self.check_command();
+        (self.current, self.offset, self.due, self.behind) = here;
+        verified
+    }
+
+    fn check_command(&mut self) -> Result<(), Error> {
+        let (seq, mut sum) = (self.due.seq, Crc32c::new());
+        while self.due.seq == seq {
+            match self.next_event()? {
+                Some(event) => sum.update(event),
+                None => break,
+            }
+        }
+        let Some(segment) = self.segments.get(self.current) else {
+            return Err(self.not_found(seq));
+        };
+        let closing = Record::read(segment.map.bytes(self.offset..segment.map.length()));
+        match closing {
+            Some(Record::Check(check)) if self.due.seq > seq && check == sum.value() => Ok(()),
+            Some(Record::Event(_) | Record::Check(_) | Record::Epoch(_)) | None => Err(Error::corrupt(
+                &segment.name,
+                (wide(self.offset), seq),
+                "the events of the command do not match their check",
+            )),
         }
     }
 

@@ -173,6 +173,8 @@ bodies! {
         /// Zero.
         reserved: Reserved<7>,
     }
+    /// All that follows from a session's command was told, the last of it to others only.
+    OutcomeEnded = 238 {}
     /// A newer version of the rules holds from here on.
     RulesSet = 237 {
         /// The version.

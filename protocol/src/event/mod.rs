@@ -47,7 +47,7 @@ family! {
 
     OrderAccepted, Traded, Executed, OrderCanceled, OrderReplaced, OrderRested, OrderReduced, MassCanceled, JobEnded, TermsAccepted, StopTriggered, OrderRefreshed,
     QuoteAnswered, QuoteRefused, MmpTripped, MmpReset, ExecutionBusted, LimitsTold, TradeBusted,
-    ExchangeOpened, TimeAdvanced, DayRolled, SessionEstablished, SessionEnded, SessionsEnded, RequestRepeated, NotApplied, ConfigSet, KeySet, Proposed, ProposalApproved, ProposalExpired, KillSwitchSet, FreezeSet, BalanceFrozen, RulesSet,
+    ExchangeOpened, TimeAdvanced, DayRolled, SessionEstablished, SessionEnded, SessionsEnded, RequestRepeated, NotApplied, ConfigSet, KeySet, Proposed, ProposalApproved, ProposalExpired, KillSwitchSet, FreezeSet, BalanceFrozen, RulesSet, OutcomeEnded,
     ParticipantRegistered, AccountOpened, RiskLimitsSet, FeeScheduleSet, InstrumentSet, PhaseSet, DynamicCollarSet, MarketHalted, MmpSet, ExposureLimitsSet,
     SeriesDrafted, EscrowPosted, SeriesRegistered, UnitsIssued, CashCredited, UnitsTransferred,
     Rejected,

@@ -80,6 +80,7 @@ fn write_fact(out: &mut impl Write, header: &Header, event: &Event<'_>, names: &
         | Event::NotApplied(_) => write_session(out, header, event, names),
         Event::KillSwitchSet(_)
         | Event::RulesSet(_)
+        | Event::OutcomeEnded(_)
         | Event::FreezeSet(_)
         | Event::BalanceFrozen(_)
         | Event::ParticipantRegistered(_)
@@ -402,6 +403,7 @@ fn config_of(e: &ConfigSet) -> SetConfig {
 
 fn write_reference(out: &mut impl Write, event: &Event<'_>, names: &Names) -> fmt::Result {
     match event {
+        Event::OutcomeEnded(_) => out.write_str("outcome ended"),
         Event::RulesSet(e) => write!(out, "rules {}, before {}", e.version, e.before),
         Event::KillSwitchSet(e) => {
             let verb = match e.state {

@@ -8,7 +8,7 @@ use crate::{Currency, Role};
 /// What every scenario begins with: a venue, those who run it, and their sessions. The clock shows 09:00 in Shanghai.
 pub(super) const PROLOGUE: &[&str] = &[
     "at 2026-01-02T01:00:00.000000000Z",
-    "genesis journal=5851000000000000000000000000002a rules=1 participants=64 accounts=64 series=16 balances=512 \
+    "genesis journal=5851000000000000000000000000002a rules=2 participants=64 accounts=64 series=16 balances=512 \
      orders=4096 sessions=64 level-pages=256 proposals=16 bank-refs=1024 proposal-ttl=3600s reopen-after=10s \
      disconnect-grace=10s currencies=CNY,USD,JPY",
     "participant operator operator by house",

@@ -2,9 +2,10 @@
 
 use super::at_rest::{Folder, behind};
 use super::moment::Moment;
-use super::quarantine::SetAside;
+use super::quarantine::{SetAside, Try};
 use super::{Ended, say};
 use crate::exit::Exit;
+use crate::lockout;
 use crate::recovery::journal_id_of;
 use crate::retention::{archive_folder, cannot, lowest_cursor};
 use crate::state::{Order, Wanted};
@@ -27,6 +28,8 @@ enum Task {
     Archive(Archive),
     /// Sets aside a command that ends every start, signed by two operators; the exchange is stopped.
     Quarantine(SetAside),
+    /// Executes the commands up to one, as a start would, and ends: says whether a start gets past it.
+    Try(Try),
 }
 
 #[derive(clap::Args)]
@@ -46,6 +49,7 @@ impl Journal {
         match self.task {
             Task::Archive(task) => task.run(),
             Task::Quarantine(task) => task.run(),
+            Task::Try(task) => task.run(),
         }
     }
 }
@@ -57,6 +61,7 @@ impl Archive {
         let reading = FileStorage::open_to_read(&from).map_err(|source| cannot(&from, source))?;
         let storage: Arc<dyn Storage> = Arc::new(reading);
         check_finished(&*storage)?;
+        lockout::check(&storage)?;
         let older = older_snapshot(&storage)?;
         let before = self.before.seq(&storage)?;
         let (bound, holder) = bound(&from, older.seq)?;

@@ -3,6 +3,7 @@
 use super::at_rest::{AtRest, Beside, Folder, From};
 use super::{Ended, say};
 use crate::exit::Exit;
+use crate::lockout;
 use crate::recovery::lock_folder;
 use crate::state::Wanted;
 use std::path::PathBuf;
@@ -33,7 +34,10 @@ impl Backup {
         let filling = Filling::begin(lock_folder(&self.to)?)?;
         loop {
             let found = AtRest::open(&from, Beside::Running, From::Newest(Wanted::Any))?;
+            lockout::check(&found.storage)?;
             if copy_all(&found, &filling)? == Copied::All {
+                // It may have diverged while it was copied.
+                lockout::check(&found.storage)?;
                 return finish("backup", &found, filling);
             }
         }
@@ -53,6 +57,7 @@ impl Restore {
         let to = self.folder.path()?;
         // The backup is verified before anything is made of it.
         let found = AtRest::open(&self.from, Beside::Running, From::Newest(Wanted::Any))?;
+        lockout::check(&found.storage)?;
         let filling = Filling::begin(lock_folder(&to)?)?;
         if copy_all(&found, &filling)? == Copied::Nothing {
             let error = anyhow::anyhow!("{}: the snapshot went while it was copied", self.from.display());

@@ -83,6 +83,7 @@ impl Book {
             .drop_copy(ParticipantId::ZERO, EventPlace::default())
             .await
             .map_err(lost)?;
+        say::beside_archived(EventPlace::default(), copy.next_place());
         let orders = OpenOrders::default();
         Ok(Some(OwnOrders {
             _client: client,

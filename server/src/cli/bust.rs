@@ -3,11 +3,11 @@
 use super::at_rest::{Beside, Folder};
 use super::door::{Door, Outcome};
 use super::{Ended, say};
+use crate::busts;
 use crate::exit::Exit;
-use crate::recovery::frame_of;
 use std::path::PathBuf;
 use xq_protocol::text::print_command;
-use xq_protocol::{BustTrade, Command, CommandFrame, Event, Header, Seq};
+use xq_protocol::{BustTrade, Command, CommandFrame, Count, Header, Seq};
 
 /// Proposes to undo a trade of the business day; another participant then approves it (`xq admin 'approve …'`).
 ///
@@ -56,18 +56,8 @@ impl Bust {
         let folder = Folder::of(self.data.clone(), self.door.config_file());
         let found = folder.open(Beside::Running)?;
         let mut events = found.events.reader()?;
-        while events.cursor().seq <= seq {
-            let at = events.cursor().seq;
-            let Some(bytes) = events.next_event()? else {
-                break;
-            };
-            let frame = frame_of(bytes, at)?;
-            let is_it = at == seq && frame.header.index == index;
-            if let Ok(Event::Traded(traded)) = frame.event()
-                && is_it
-            {
-                return Ok(BustTrade::of(frame.header, traded));
-            }
+        if let Some(bust) = busts::undoing(&mut events, (seq, Count(index.into())))? {
+            return Ok(bust);
         }
         let error = anyhow::anyhow!("event {index} of command {seq} is no trade");
         Err(Ended::with(Exit::Refused, error))

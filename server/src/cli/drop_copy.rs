@@ -53,6 +53,7 @@ impl DropCopy {
             let lost = |error| Ended::with(Exit::Refused, error);
             let copy = session.client().drop_copy(ParticipantId(self.of), from).await;
             let mut copy = copy.map_err(lost)?;
+            say::beside_archived(from, copy.next_place());
             loop {
                 match copy.next().await.map_err(lost)? {
                     Copied::Message(frame) => {

@@ -131,6 +131,7 @@ fn concerns(event: &Event<'_>, order: OrderId) -> bool {
         | Event::ProposalExpired(_)
         | Event::KillSwitchSet(_)
         | Event::RulesSet(_)
+        | Event::OutcomeEnded(_)
         | Event::FreezeSet(_)
         | Event::BalanceFrozen(_)
         | Event::ParticipantRegistered(_)

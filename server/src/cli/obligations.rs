@@ -4,7 +4,9 @@ use super::at_rest::{Beside, Folder};
 use super::{Ended, say};
 use crate::obligations::{Obligations, Row, Terms};
 use crate::recovery::frame_of;
+use std::collections::BTreeMap;
 use xq_protocol::text::Names;
+use xq_protocol::{SeriesId, Symbol};
 
 /// Tells for how much of continuous trading each market maker had both sides of a quote in the book, day by day; may run
 /// beside the exchange.
@@ -30,10 +32,17 @@ impl ObligationsTask {
         let found = self.folder.open(Beside::Running)?;
         let mut events = found.events.reader()?;
         let mut names = Names::new();
-        let mut measured = Obligations::new(Terms {
+        let terms = Terms {
             qty: self.qty,
             spread_bps: self.spread,
-        });
+        };
+        let mut measured = Obligations::behind(terms, &found.state.exchange);
+        if let Some(start) = &found.start {
+            say::beside(format_args!(
+                "measured from command {} on: what comes before is archived",
+                start.seq.next()
+            ));
+        }
         loop {
             let seq = events.cursor().seq;
             let Some(bytes) = events.next_event()? else { break };
@@ -43,8 +52,15 @@ impl ObligationsTask {
                 measured.follow(frame.header, &event);
             }
         }
+        // Of a series that was drafted before the first event, the snapshot has the symbol.
+        let views = found.state.exchange.each_series();
+        let drafted: BTreeMap<SeriesId, Symbol> = views.map(|view| (view.series, view.symbol)).collect();
         self.head()?;
-        measured.rows().iter().try_for_each(|row| self.line(row, &names))
+        measured.rows().iter().try_for_each(|row| {
+            let symbol = drafted.get(&row.series);
+            let symbol = symbol.map_or_else(|| names.series(row.series).to_string(), ToString::to_string);
+            self.line(row, &symbol)
+        })
     }
 
     fn head(&self) -> Result<(), Ended> {
@@ -59,8 +75,8 @@ impl ObligationsTask {
         }
     }
 
-    fn line(&self, row: &Row, names: &Names) -> Result<(), Ended> {
-        let (presence, symbol) = (row.presence, names.series(row.series).to_string());
+    fn line(&self, row: &Row, symbol: &str) -> Result<(), Ended> {
+        let presence = row.presence;
         let seconds = |nanos: u64| format!("{}.{:03}", nanos / 1_000_000_000, nanos / 1_000_000 % 1_000);
         let (open, met) = (seconds(presence.open_ns), seconds(presence.met_ns));
         let share = match presence.open_ns {

@@ -2,16 +2,21 @@
 
 use super::at_rest::{AtRest, Beside, Folder, From};
 use super::{Ended, say};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::quarantine::{Papers, Quarantine};
 use crate::recovery::frame_of;
 use crate::state::Wanted;
-use std::path::PathBuf;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use xq_engine::Events;
 use xq_journal::snapshots;
-use xq_protocol::{COMMANDS, Command, Seq};
+use xq_protocol::{COMMANDS, Seq};
 
 /// Sets aside a command that ends every start: from then on it is refused with R113. Two operators sign.
+///
+/// Another process tries the command first: one that can be executed is not set aside, since what followed from it may have
+/// been told.
 #[derive(clap::Args)]
 pub(super) struct SetAside {
     /// The command.
@@ -19,6 +24,9 @@ pub(super) struct SetAside {
     /// PEM files of an operator's certificate and of its key; twice, of two operators.
     #[arg(long, num_args = 2, value_names = ["CERTIFICATE", "KEY"], required = true)]
     operator: Vec<PathBuf>,
+    /// Do not try it first: it ends the exchange not every time, or never comes to an end.
+    #[arg(long)]
+    untried: bool,
     #[command(flatten)]
     folder: Folder,
 }
@@ -30,16 +38,18 @@ impl SetAside {
             return Err(Ended::with(Exit::Usage, error));
         };
         let seq = Seq(self.seq);
-        let before = From::Newest(Wanted::UpTo(Seq(seq.0.saturating_sub(1))));
-        let mut found = AtRest::open(&self.folder.path()?, Beside::Nobody, before)?;
-        admit(&found, seq)?;
+        let folder = self.folder.path()?;
+        admit(&before(&folder, seq)?, seq)?;
+        if !self.untried {
+            admit_tried(&folder, seq)?;
+        }
+        let mut found = before(&folder, seq)?;
         let mut reader = found.reader()?;
         let mut events = Events::new();
         loop {
             let at = reader.next_seq();
             let Some(bytes) = reader.next_command(seq)? else {
-                let error = anyhow::anyhow!("command {seq} is not there");
-                return Err(Ended::with(Exit::Refused, error));
+                return Err(not_there(seq));
             };
             let frame = frame_of(bytes, at)?;
             if at < seq {
@@ -57,6 +67,69 @@ impl SetAside {
             ));
         }
     }
+}
+
+/// Executes the commands up to one, as a start would, and ends.
+#[derive(clap::Args)]
+pub(super) struct Try {
+    /// The command.
+    seq: u64,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+impl Try {
+    pub(super) fn run(self) -> Result<(), Ended> {
+        let seq = Seq(self.seq);
+        let mut found = before(&self.folder.path()?, seq)?;
+        let (mut reader, mut events) = (found.reader()?, Events::new());
+        while let (at, Some(bytes)) = (reader.next_seq(), reader.next_command(seq)?) {
+            found.state.apply(at, &frame_of(bytes, at)?, &mut events)?;
+        }
+        if reader.next_seq() <= seq {
+            return Err(not_there(seq));
+        }
+        say::line(format_args!("executed       command {seq}: a start gets past it"))
+    }
+}
+
+fn not_there(seq: Seq) -> Ended {
+    Ended::with(Exit::Refused, anyhow::anyhow!("command {seq} is not there"))
+}
+
+/// The journals, read from the newest snapshot before a command on.
+fn before(folder: &Path, seq: Seq) -> Result<AtRest, Ended> {
+    let wanted = Wanted::UpTo(Seq(seq.0.saturating_sub(1)));
+    AtRest::open(folder, Beside::Nobody, From::Newest(wanted))
+}
+
+/// The signal by which a process ends that panics.
+const SIGABRT: i32 = 6;
+
+/// Requires that executing a command ends another process.
+fn admit_tried(folder: &Path, seq: Seq) -> Result<(), Ended> {
+    say::beside(format_args!("another process tries command {seq}"));
+    let cannot = |source| Failure::CannotCreate {
+        what: format!("another process that tries command {seq}"),
+        source,
+    };
+    let mut trial = std::env::current_exe().map(Command::new).map_err(cannot)?;
+    trial
+        .args(["journal", "try", &seq.to_string(), "--data"])
+        .arg(folder);
+    let ended = trial.stdout(Stdio::null()).status().map_err(cannot)?;
+    let error = match ended.code() {
+        // A panic aborts.
+        None if ended.signal() == Some(SIGABRT) => return Ok(()),
+        Some(0) => anyhow::anyhow!(
+            "command {seq} can be executed: what followed from it may have been told, even when its events are lost; \
+             --untried sets it aside all the same"
+        ),
+        Some(_) | None => {
+            anyhow::anyhow!("the process that tried command {seq} did not come so far: {ended}")
+        }
+    };
+    Err(Ended::with(Exit::Refused, error))
 }
 
 /// Only what nobody was told of can be set aside.
@@ -77,7 +150,7 @@ fn admit(found: &AtRest, seq: Seq) -> Result<(), Ended> {
     Ok(())
 }
 
-fn name_of(command: &Command<'_>) -> &'static str {
+fn name_of(command: &xq_protocol::Command<'_>) -> &'static str {
     let named = COMMANDS.iter().find(|named| named.0 == command.template());
     named.map_or("?", |named| named.1)
 }

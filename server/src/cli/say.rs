@@ -4,6 +4,8 @@ use super::Ended;
 use crate::exit::Exit;
 use std::fmt::Display;
 use std::io::{self, Write};
+use xq_client::EventPlace;
+use xq_protocol::Seq;
 
 /// Prints a line.
 ///
@@ -20,6 +22,21 @@ pub(super) fn line(text: impl Display) -> Result<(), Ended> {
 pub(super) fn text(text: impl Display) -> Result<(), Ended> {
     let mut out = io::stdout().lock();
     write!(out, "{text}").and_then(|()| out.flush()).map_err(unsaid)
+}
+
+/// Prints a line for whoever looks on, beside what standard output is for; nothing ends when nobody does.
+pub(super) fn beside(text: impl Display) {
+    let _ = writeln!(io::stderr(), "xq: {text}");
+}
+
+/// Tells of what a drop copy does not tell, since it is archived.
+pub(super) fn beside_archived(wanted: EventPlace, began: EventPlace) {
+    if began.seq > wanted.seq.max(Seq(1)) {
+        beside(format_args!(
+            "told from command {} on: what comes before is archived",
+            began.seq
+        ));
+    }
 }
 
 /// What an error of standard output means to the program's end.

@@ -3,6 +3,7 @@
 use super::at_rest::{AtRest, Beside, Folder};
 use super::serve::{progress_bar, show};
 use super::{Ended, say};
+use crate::busts::{self, Compared};
 use crate::exit::{Exit, Failure};
 use crate::lockout;
 use crate::recovery::frame_of;
@@ -10,7 +11,7 @@ use crate::state::State;
 use std::collections::BTreeMap;
 use xq_engine::{Events, Exchange};
 use xq_journal::{EventCursor, EventHasher, EventReader, Snapshot, snapshot_name};
-use xq_protocol::{AssetId, Seq};
+use xq_protocol::{AssetId, BustTrade, Event, Message, Seq, TradeBusted};
 
 /// Verifies the journals of a stopped exchange.
 #[derive(clap::Args)]
@@ -27,6 +28,8 @@ struct Executed {
     missing: u64,
     /// Snapshots that hold what executing again gave.
     snapshots: u64,
+    /// Trades that were undone, each with the command that did it.
+    undone: Vec<(Seq, BustTrade)>,
 }
 
 impl Verify {
@@ -47,7 +50,7 @@ impl Verify {
         if lockout::lift(&found.storage)? {
             say::line(format_args!("lock-out       lifted: it may serve again"))?;
         }
-        Ok(())
+        undone_as_traded(&found, &executed.undone)
     }
 }
 
@@ -101,6 +104,7 @@ fn execute(found: &mut AtRest) -> Result<Executed, Ended> {
         missing: 0,
         // The one with which it begins is the state.
         snapshots: u64::from(found.start.is_some()),
+        undone: Vec::new(),
     };
     let whole = found.snapshots.iter().filter(|(_, refused)| refused.is_none());
     let whole: Vec<Seq> = whole.map(|(seq, _)| *seq).collect();
@@ -112,8 +116,13 @@ fn execute(found: &mut AtRest) -> Result<Executed, Ended> {
         done.state.apply(seq, &frame_of(bytes, seq)?, &mut scratch)?;
         done.state.watch(&scratch);
         for event in scratch.frames() {
+            if event.header().template_id == TradeBusted::TEMPLATE
+                && let Ok(Event::TradeBusted(busted)) = event.event()
+            {
+                done.undone.push((seq, busted.undoing()));
+            }
             let place = events.cursor();
-            if done.compare(&mut events, event.bytes())? == Compared::Differs {
+            if done.compare(&mut events, event.bytes())? == Met::Differs {
                 return Err(differs(found, seq, place)?.into());
             }
         }
@@ -133,7 +142,7 @@ fn execute(found: &mut AtRest) -> Result<Executed, Ended> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Compared {
+enum Met {
     Equal,
     Missing,
     Differs,
@@ -141,18 +150,18 @@ enum Compared {
 
 impl Executed {
     /// What is there was hashed when its chain was verified: only what is missing is hashed here.
-    fn compare(&mut self, events: &mut EventReader, again: &[u8]) -> Result<Compared, Ended> {
+    fn compare(&mut self, events: &mut EventReader, again: &[u8]) -> Result<Met, Ended> {
         match events.next_event()? {
             None => {
                 self.hasher.update(again);
                 self.missing += 1;
-                Ok(Compared::Missing)
+                Ok(Met::Missing)
             }
             Some(there) if there == again => {
                 self.compared += 1;
-                Ok(Compared::Equal)
+                Ok(Met::Equal)
             }
-            Some(_) => Ok(Compared::Differs),
+            Some(_) => Ok(Met::Differs),
         }
     }
 
@@ -198,6 +207,32 @@ fn differs(found: &AtRest, seq: Seq, place: EventCursor) -> Result<Failure, Ende
         "command {seq} gives another event at {place} than the journal has; event hash before it {}",
         hasher.hash()
     )))
+}
+
+/// Compares every trade that was undone with its own event: two people of the house have vouched for it.
+fn undone_as_traded(found: &AtRest, undone: &[(Seq, BustTrade)]) -> Result<(), Ended> {
+    if undone.is_empty() {
+        return Ok(());
+    }
+    let mut events = found.events.reader()?;
+    let (mut equal, mut gone, mut differ) = (0_usize, 0_usize, Vec::new());
+    for trade in undone {
+        match busts::compare(&mut events, trade)? {
+            Compared::Equal => equal += 1,
+            Compared::Gone => gone += 1,
+            Compared::Differs(what) => differ.push(what),
+        }
+    }
+    say::line(format_args!(
+        "undone         {equal} trades as they were traded, {gone} whose events are not here"
+    ))?;
+    match differ.is_empty() {
+        true => Ok(()),
+        false => Err(Ended::with(
+            Exit::Refused,
+            anyhow::anyhow!("{}", differ.join("; ")),
+        )),
+    }
 }
 
 /// Sums every asset over all places; each must come to zero.

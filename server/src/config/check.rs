@@ -88,6 +88,11 @@ pub(super) fn check(config: &Config) -> Checked {
         config.sessions.throttle_burst,
         1..=100_000_000,
     )?;
+    within(
+        "sessions.drop_copies_max",
+        config.sessions.drop_copies_max,
+        4..=1_024,
+    )?;
     check_market_data(config)?;
     let level = &config.log.level;
     require(

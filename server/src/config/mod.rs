@@ -171,6 +171,8 @@ pub struct Sessions {
     pub throttle_rate: u32,
     /// Requests at once.
     pub throttle_burst: u32,
+    /// Drop copies at once.
+    pub drop_copies_max: usize,
 }
 
 /// Market data.
@@ -321,8 +323,16 @@ mod tests {
     fn a_session_is_throttled_as_the_gateway_means_it() {
         let (sessions, limits) = (Config::defaults().sessions, xq_gateway::Limits::default());
         assert_eq!(
-            (sessions.throttle_rate, sessions.throttle_burst),
-            (limits.throttle_rate.0, limits.throttle_burst.0)
+            (
+                sessions.throttle_rate,
+                sessions.throttle_burst,
+                sessions.drop_copies_max
+            ),
+            (
+                limits.throttle_rate.0,
+                limits.throttle_burst.0,
+                limits.drop_copies_max
+            )
         );
     }
 

@@ -53,14 +53,7 @@ pub async fn must_be_empty(
 ) -> Result<(), ReplayError> {
     let nobody = "no `market_data.listen`, by which one could see that the series' book is empty";
     let addr = keyring.config.market_data().ok_or(ReplayError::Nobody(nobody))?;
-    let config = MarketConfig {
-        addr,
-        server_name: client.server_name.clone(),
-        ca: client.ca.clone(),
-        cert: client.cert.clone(),
-        key: client.key.clone(),
-        mtu: None,
-    };
+    let config = MarketConfig::beside(client, addr);
     let lost = |error| ReplayError::Client {
         who: format!("market data at {addr}"),
         error,

@@ -10,12 +10,13 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph,
 
 /// A table as full as this is shown in red.
 const FULL: f64 = 0.8;
-/// Histograms of a command's way, in its order.
-const STAGES: [(&str, &str); 4] = [
+/// Histograms of a command's way, in its order; and what the machine did to all of it.
+const STAGES: [(&str, &str); 5] = [
     ("ring", "xq_ring_seconds"),
     ("match, a batch", "xq_match_seconds"),
     ("durable, a batch", "xq_commit_seconds"),
     ("told", "xq_told_after_seconds"),
+    ("hiccups", "xq_hiccup_seconds"),
 ];
 
 /// What is shown.
@@ -110,7 +111,7 @@ impl Seen<'_> {
     }
 
     /// Each stage with the bounds of its middle and of all but one in a hundred.
-    fn stages(&self) -> [(&'static str, String, String); 4] {
+    fn stages(&self) -> [(&'static str, String, String); 5] {
         STAGES.map(|(name, histogram)| {
             let bound = |share| match self.now.quantile(self.before, histogram, share) {
                 None => "-".to_owned(),
@@ -182,8 +183,8 @@ pub(crate) fn draw(frame: &mut Frame<'_>, seen: &Seen<'_>) {
     ];
     let each = seen.stages().into_iter();
     let each = each.map(|(name, half, most)| Row::new([name.to_owned(), half, most]));
-    let table = Table::new(each, widths).header(Row::new(["", "p50", "p99"]).bold());
-    frame.render_widget(table.block(Block::bordered().title(" stages ")), stages);
+    let table = Table::new(each, widths);
+    frame.render_widget(table.block(Block::bordered().title(" p50 and p99 ")), stages);
 
     draw_history(frame, seen, right);
     draw_tables(frame, seen, tables);

@@ -193,6 +193,7 @@ impl QuicDoor {
                 heartbeat: FOREVER,
                 lapse: FOREVER,
                 throttle_burst: Count(u32::MAX),
+                rules_version_max: Count(xq_engine::RULES_VERSION),
                 ..Limits::default()
             },
             // A scenario's session says nothing for long while others speak.

@@ -82,15 +82,7 @@ impl View {
         series: SeriesId,
         (counts, settled): (Arc<Counts>, Arc<Told>),
     ) -> View {
-        let client = trial.client(&WATCHER, 1);
-        let config = MarketConfig {
-            addr: market,
-            server_name: client.server_name,
-            ca: client.ca,
-            cert: client.cert,
-            key: client.key,
-            mtu: client.mtu,
-        };
+        let config = MarketConfig::beside(&trial.client(&WATCHER, 1), market);
         View {
             config,
             series,
