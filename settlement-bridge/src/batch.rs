@@ -158,13 +158,14 @@ impl Batch {
 }
 
 impl Sealed {
-    /// The rows of every table that is appended to, by its name, as COPY takes them: for measuring what PostgreSQL alone
-    /// takes.
-    pub fn copies(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+    /// The rows of every table that is appended to, by where they are copied, as COPY takes them: for measuring what
+    /// PostgreSQL alone takes.
+    pub fn copies(&self) -> impl Iterator<Item = (String, &[u8])> {
         let filled = Table::ALL
             .into_iter()
             .zip(&self.tables)
             .filter(|(_, rows)| !rows.is_empty());
-        filled.map(|(table, rows)| (table.name(), &rows[..]))
+        let (first, last) = (self.from.cursor.seq.next(), self.to.cursor.seq);
+        filled.map(move |(table, rows)| (table.target(first, last), &rows[..]))
     }
 }

@@ -174,9 +174,10 @@ pub(crate) fn partition(client: &mut Client, from: Seq, to: Seq) -> Result<(), T
     let mut orders = String::from("SET ROLE xq_owner;");
     for number in from.0 / PARTITION..=to.0 / PARTITION + 1 {
         for table in Table::ALL.into_iter().filter(|table| table.is_partitioned()) {
-            let (name, low) = (table.name(), number * PARTITION);
+            let (name, part, low) = (table.name(), table.partition(number), number * PARTITION);
             orders += &format!(
-                "CREATE TABLE IF NOT EXISTS {name}_p{number:06} PARTITION OF {name} FOR VALUES FROM ({low}) TO ({});",
+                "CREATE TABLE IF NOT EXISTS {part} PARTITION OF {name} FOR VALUES FROM ({low}) TO ({}); \
+                 GRANT SELECT, INSERT ON {part} TO xq_bridge;",
                 low + PARTITION
             );
         }

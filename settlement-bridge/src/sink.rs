@@ -144,11 +144,8 @@ impl Sink {
         let mut transaction = self.client.transaction().map_err(said)?;
         for (table, rows) in Table::ALL.into_iter().zip(&batch.tables) {
             if !rows.is_empty() {
-                let copy = format!(
-                    "COPY {} ({}) FROM STDIN BINARY",
-                    table.name(),
-                    table.column_list()
-                );
+                let target = table.target(from.next(), batch.to.cursor.seq);
+                let copy = format!("COPY {target} ({}) FROM STDIN BINARY", table.column_list());
                 copy_in(&mut transaction, &copy, rows, doing)?;
             }
         }

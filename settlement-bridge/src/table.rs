@@ -1,6 +1,7 @@
 //! The tables that the projection fills: names, columns in order, keys.
 
 use crate::encode::Kind;
+use xq_protocol::Seq;
 
 /// A table of the projection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,22 @@ impl Table {
             | Table::Sessions
             | Table::SeriesHistory
             | Table::Balances => false,
+        }
+    }
+
+    /// The name of one of its partitions.
+    pub(crate) fn partition(self, number: u64) -> String {
+        format!("{}_p{number:06}", self.name())
+    }
+
+    /// Where rows of the commands `first` to `last` are copied: straight into their partition when all are of one, so
+    /// that PostgreSQL need not find it for each row.
+    pub(crate) fn target(self, first: Seq, last: Seq) -> String {
+        let number = first.0 / PARTITION;
+        if self.is_partitioned() && number == last.0 / PARTITION {
+            self.partition(number)
+        } else {
+            self.name().to_owned()
         }
     }
 
@@ -294,3 +311,20 @@ const BALANCES: &[(&str, Kind)] = &[
     ("amount", Kind::Big),
     ("changed_seq", Kind::Big),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_one_partition_go_straight_into_it() {
+        let last = Seq(PARTITION - 1);
+        assert_eq!(Table::Transfers.target(Seq(1), last), "transfers_p000000");
+        assert_eq!(Table::Transfers.target(last, last.next()), "transfers");
+        assert_eq!(
+            Table::Trades.target(last.next(), Seq(2 * PARTITION - 1)),
+            "trades_p000001"
+        );
+        assert_eq!(Table::Orders.target(Seq(1), last), "orders");
+    }
+}

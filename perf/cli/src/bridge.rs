@@ -41,8 +41,8 @@ const TRAILER: &[u8; 2] = &[0xFF, 0xFF];
 /// Bytes that are handed over at a time, as the bridge does.
 const PIECE: usize = 64 << 10;
 
-/// New rows of one transaction: by table.
-type Copies = Vec<(&'static str, Vec<u8>)>;
+/// New rows of one transaction: by where they go.
+type Copies = Vec<(String, Vec<u8>)>;
 
 /// Measures and prints one line of JSON.
 pub fn run(args: &Args) -> anyhow::Result<()> {
