@@ -9,6 +9,7 @@ use std::time::Instant;
 const PARTS: &[&[&str]] = &[
     &["test"],
     &["conformance"],
+    &["fix-acceptance"],
     &["bench", "--gate"],
     &["crash", "--cycles", "6"],
     &["crash", "--bridge", "--cycles", "4"],

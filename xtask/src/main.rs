@@ -6,6 +6,7 @@ mod ci;
 mod conformance;
 mod crash;
 mod exchange;
+mod fix;
 mod fuzz;
 mod mutants;
 mod oracle;
@@ -32,6 +33,8 @@ enum Habit {
     Run(run::Args),
     /// Plays other people's tests and real orders; needs the data folder (XQ_DATA, or ../shared/data).
     Conformance(conformance::Args),
+    /// Plays the acceptance definitions of FIX sessions; needs python3 and the data folder.
+    FixAcceptance(fix::Args),
     /// Plays random orders through every book beside the naive one.
     Oracle(oracle::Args),
     /// Counts instructions a command of each flow against their limits, and measures rates.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().habit {
         Habit::Run(args) => run::run(&args),
         Habit::Conformance(args) => conformance::run(&args),
+        Habit::FixAcceptance(args) => fix::run_acceptance(&args),
         Habit::Oracle(args) => oracle::run(&args),
         Habit::Bench(args) => bench::run(&args),
         Habit::Crash(args) => crash::run(&args),

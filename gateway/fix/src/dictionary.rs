@@ -10,6 +10,9 @@ use crate::tag;
 use crate::wire::{Message, number};
 use std::collections::BTreeMap;
 
+/// The dictionary of this exchange, which clients load as well.
+pub const XQFIX44: &str = include_str!("../XQFIX44.xml");
+
 /// Why a message is rejected, as field 373 says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
@@ -133,6 +136,20 @@ impl Dictionary {
     pub fn parse(xml: &str) -> Result<Dictionary, DictionaryError> {
         let document = roxmltree::Document::parse(xml)?;
         Reader::of(&document).read()
+    }
+
+    /// The dictionary of this exchange.
+    ///
+    /// # Panics
+    /// Never: a test reads it.
+    pub fn of_the_exchange() -> Dictionary {
+        Dictionary::parse(XQFIX44).expect("a test reads it")
+    }
+
+    /// Whether there is a field of this tag.
+    pub fn defines(&self, tag: u32) -> bool {
+        let place = usize::try_from(tag).unwrap_or(usize::MAX);
+        self.definitions.get(place).is_some_and(Option::is_some)
     }
 
     /// Whether there is a message of this type.

@@ -2,7 +2,11 @@
 
 /// Declares each tag once.
 macro_rules! tags {
-    ($( $name:ident = $tag:literal ),* $(,)?) => { $( #[doc = concat!("Field ", $tag, ".")] pub const $name: u32 = $tag; )* };
+    ($( $name:ident = $tag:literal ),* $(,)?) => {
+        $( #[doc = concat!("Field ", $tag, ".")] pub const $name: u32 = $tag; )*
+        /// All of them, each with its name here.
+        pub const ALL: &[(&str, u32)] = &[ $( (stringify!($name), $tag) ),* ];
+    };
 }
 
 tags! {
