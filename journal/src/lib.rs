@@ -25,6 +25,7 @@ pub use command::recovery::{
     CommandReport, CommandSettings, UnrecoveredJournal, UnrecoveredSegment, inspect_image,
 };
 pub use command::scan::{Cut, Segment};
+pub use command::tail::{CommandTail, Committed, TailReader};
 pub use command::writer::{Append, CommandJournal, Written};
 pub use copy::{Filling, check_finished, copy_file, copy_whole, move_file, read_file, remove_file};
 pub use error::Error;

@@ -325,9 +325,10 @@ fn released_segments_are_filled_anew() {
         "{missing}"
     );
     let mut oldest = CommandReader::open_oldest(disk.storage(), Verify::Chain).unwrap();
-    oldest.next_command(more).unwrap().unwrap();
+    let frame = oldest.next_command(more).unwrap().unwrap();
+    let first = Seq(u64::from_le_bytes(frame[8..16].try_into().unwrap()));
     let settings = xq_journal::CommandSettings {
-        start: oldest.start(),
+        start: Some(oldest.start_of(first).unwrap()),
         ..command_settings()
     };
     let found = UnrecoveredJournal::open(disk.storage(), settings).unwrap();

@@ -196,7 +196,7 @@ fn journals(disk: &SimulatedDisk, last: u64) -> Vec<Start> {
         assert_eq!(behind.is_some(), seq % 1_024 == 0, "seq {seq}");
         starts.extend(behind.map(|events| Start {
             seq: Seq(seq),
-            commands: said.start().expect("the disk is sound"),
+            commands: said.start_of(Seq(seq)).expect("the disk is sound"),
             events,
         }));
     }

@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use xq_engine::Events;
 use xq_journal::{
-    CommandReader, EPOCH_COMMANDS, Error, EventHasher, EventKeeper, EventPosition, EventReader, EventStart,
-    Snapshot, SnapshotHead, SnapshotRoom, SnapshotWriter, Start, Storage, Verify, remove_snapshot,
+    CommandTail, EPOCH_COMMANDS, Error, EventHasher, EventKeeper, EventPosition, EventReader, EventStart,
+    Snapshot, SnapshotHead, SnapshotRoom, SnapshotWriter, Start, Storage, TailReader, remove_snapshot,
     snapshot_head, snapshots,
 };
 use xq_protocol::{JournalId, Nanos, Seq};
@@ -68,6 +68,8 @@ pub struct FollowerWatch {
     pub writing: AtomicBool,
     /// Snapshots that could not be written.
     pub failed: AtomicU64,
+    /// Commands of the present beginning that it read from the disk: those that it had to catch up with.
+    pub from_disk: AtomicU64,
     /// How often it could not go on, and had to begin again.
     pub restarts: AtomicU64,
     /// What is moved away, and what is not.
@@ -80,6 +82,7 @@ pub(crate) struct Followed {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) position: Arc<EventPosition>,
     pub(crate) durable: Durable,
+    pub(crate) tail: Arc<CommandTail>,
     pub(crate) synced: EventKeeper,
     pub(crate) gauges: Arc<Gauges>,
     /// Room that a snapshot leaves to the journals, bytes.
@@ -130,7 +133,7 @@ pub(crate) struct Follower<'a> {
     state: State,
     scratch: Events,
     hasher: EventHasher,
-    commands: CommandReader,
+    commands: TailReader,
     events: EventReader,
     /// Snapshots that nobody has used and whose commands are still to come: each is compared when they have come.
     met: Vec<Seq>,
@@ -286,7 +289,7 @@ impl<'a> Follower<'a> {
         let storage = &followed.storage;
         state.quarantine = Arc::new(Quarantine::read(storage, followed.id)?);
         let covered = start.map_or(Seq::ZERO, |start| start.seq);
-        let commands = CommandReader::open(Arc::clone(storage), Verify::Order, covered.next())?;
+        let commands = TailReader::open(Arc::clone(storage), Arc::clone(&followed.tail), covered.next())?;
         let mut events = EventReader::open(Arc::clone(storage), Arc::clone(&followed.position))?;
         if start.is_some() {
             events.seek(covered.next())?;
@@ -353,6 +356,8 @@ impl<'a> Follower<'a> {
                 break;
             }
         }
+        let from_disk = self.commands.from_disk();
+        self.post.watch.from_disk.store(from_disk, Ordering::Relaxed);
         match self.commands.next_seq() > from {
             true => Ok(Step::Done),
             false => Ok(Step::Nothing),
@@ -461,9 +466,9 @@ impl<'a> Follower<'a> {
         watch.snapshot_seq.store(seq.0, Ordering::Release);
     }
 
-    fn write(&self, seq: Seq, events: EventStart) -> Result<u64, Ended> {
+    fn write(&mut self, seq: Seq, events: EventStart) -> Result<u64, Ended> {
+        let commands = self.commands.start_of(seq)?;
         let (followed, watch) = (&self.post.followed, &self.post.watch);
-        let commands = self.commands.start().expect("a command was read");
         let head = SnapshotHead {
             id: followed.id,
             start: Start {

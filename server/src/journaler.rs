@@ -1,7 +1,8 @@
 //! The journaler: command ring → command journal, one sync for everything that gathered while the last one ran.
 //!
 //! # Cost
-//! A command is copied once, out of its slots into the batch; nothing is allocated.
+//! A command is copied once, out of its slots into the batch, and once more, with an allocation a batch, where a follower
+//! reads what is newest.
 
 use crate::exit::Failure;
 use crate::progress::Durable;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use xq_gateway::Durations;
-use xq_journal::{Append, CommandJournal, Error};
+use xq_journal::{Append, CommandJournal, CommandTail, Error};
 use xq_protocol::{Nanos, Seq};
 
 /// Most slots taken from the ring before they are given back to the producers.
@@ -24,6 +25,8 @@ pub(crate) struct Journaler {
     pub(crate) poller: CommandPoller,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) durable: Durable,
+    /// Where the follower finds what was just committed.
+    pub(crate) tail: Arc<CommandTail>,
     /// Wakes the matcher, whose work goes on while the disk syncs: nothing of it may be told before.
     pub(crate) matcher: Waker,
     /// Wakes the publisher, who waits for what is durable.
@@ -77,7 +80,7 @@ impl Journaler {
             };
             while !append(&mut self.journal, frame.bytes(), &self.halt)? {
                 self.matcher.wake();
-                let durable = commit(&mut self.journal, &self.commits)?;
+                let durable = commit(&mut self.journal, (&self.commits, &self.tail))?;
                 self.durable.advance(durable);
                 self.publisher.wake();
             }
@@ -90,20 +93,21 @@ impl Journaler {
 
     fn commit(&mut self) -> Result<(), Failure> {
         self.matcher.wake();
-        let durable = commit(&mut self.journal, &self.commits)?;
+        let durable = commit(&mut self.journal, (&self.commits, &self.tail))?;
         self.durable.advance(durable);
         self.publisher.wake();
         Ok(())
     }
 }
 
-/// Makes the batch durable and counts how long that took.
-fn commit(journal: &mut CommandJournal, commits: &Durations) -> Result<Seq, Failure> {
+/// Makes the batch durable, counts how long that took, and leaves it where the follower finds it.
+fn commit(journal: &mut CommandJournal, (commits, tail): (&Durations, &CommandTail)) -> Result<Seq, Failure> {
     let begun = Instant::now();
     let durable = journal.commit()?;
     commits.count(Nanos(
         u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
     ));
+    tail.push(&journal.committed());
     Ok(durable)
 }
 
@@ -148,6 +152,7 @@ mod tests {
             poller,
             gauges: Arc::default(),
             durable: Durable::starting_at(Seq(0)),
+            tail: Arc::default(),
             matcher: matcher.clone(),
             publisher: publisher.clone(),
             commits: Arc::default(),

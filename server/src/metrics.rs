@@ -343,6 +343,11 @@ impl Readings {
         );
         to.gauge(described, value_of(load(&watch.compared)))?;
         let described = (
+            "xq_follower_commands_from_disk",
+            "Commands that the follower read from the disk, since it last began, not having kept up in memory.",
+        );
+        to.count(described, load(&watch.from_disk))?;
+        let described = (
             "xq_snapshot_sequence",
             "The last command that the newest snapshot covers.",
         );

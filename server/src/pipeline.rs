@@ -20,7 +20,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use xq_engine::Exchange;
 use xq_gateway::Durations;
-use xq_journal::{CommandJournal, EventJournal, EventKeeper, EventPosition, SegmentPool, Storage};
+use xq_journal::{
+    CommandJournal, CommandTail, EventJournal, EventKeeper, EventPosition, SegmentPool, Storage,
+};
 use xq_protocol::{JournalId, Seq};
 
 /// Segments of each journal for which a snapshot leaves room.
@@ -81,6 +83,7 @@ pub struct Pipeline {
     ingress: Ingress,
     gauges: Arc<Gauges>,
     durable: Durable,
+    tail: Arc<CommandTail>,
     storage: Arc<dyn Storage>,
     position: Arc<EventPosition>,
     waited: Arc<AtomicU64>,
@@ -134,7 +137,7 @@ impl Pipeline {
         let waiter = |place: &Place| Waiter::new(config.layout, place.waker.clone());
         let (position, storage) = (recovered.events.position(), recovered.storage);
         let (waited, commits): (Arc<AtomicU64>, Arc<Durations>) = Default::default();
-        let watched: Arc<Watched> = Arc::default();
+        let (watched, tail): (Arc<Watched>, Arc<CommandTail>) = Default::default();
         let pools = [recovered.commands.pool(), recovered.events.pool()];
         let synced = recovered.events.keeper();
         let keepers = keeper::start(
@@ -165,6 +168,7 @@ impl Pipeline {
             poller: journaler_poller,
             gauges: Arc::clone(&gauges),
             durable: durable.clone(),
+            tail: Arc::clone(&tail),
             matcher: at_matcher.waker.clone(),
             publisher: at_publisher.waker.clone(),
             commits: Arc::clone(&commits),
@@ -199,6 +203,7 @@ impl Pipeline {
             ingress,
             gauges,
             durable,
+            tail,
             storage,
             position,
             waited,
@@ -292,6 +297,7 @@ impl Pipeline {
             storage: Arc::clone(&self.storage),
             position: Arc::clone(&self.position),
             durable: self.durable.clone(),
+            tail: Arc::clone(&self.tail),
             synced: self.synced.another(),
             gauges: Arc::clone(&self.gauges),
         }

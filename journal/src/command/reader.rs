@@ -39,9 +39,6 @@ pub struct CommandReader {
 struct OpenSegment {
     name: String,
     number: SegmentNumber,
-    first_seq: Seq,
-    /// The chain that its header carries in.
-    carried: ChainHash,
     map: Map,
     block: usize,
     /// Start of the current batch's rest: the next frame, and the end of the frames.
@@ -86,17 +83,6 @@ impl CommandReader {
         self.next
     }
 
-    /// The segment that holds the last command read: where a journal is read from behind a snapshot of it. None before
-    /// the first.
-    #[must_use]
-    pub fn start(&self) -> Option<CommandStart> {
-        self.open.as_ref().map(|open| CommandStart {
-            segment: open.number,
-            first_seq: open.first_seq,
-            chain: open.carried,
-        })
-    }
-
     /// The first sequence of the oldest segment there; none when the journal was never begun.
     #[must_use]
     pub fn oldest(&self) -> Option<Seq> {
@@ -136,6 +122,47 @@ impl CommandReader {
         self.open = None;
         self.next = to;
         Ok(())
+    }
+
+    /// Goes on to a sequence that is not before the next one: within the segment at hand where that holds it.
+    ///
+    /// # Errors
+    /// Those of [`CommandReader::seek`].
+    pub fn skip_to(&mut self, to: Seq) -> Result<(), Error> {
+        if to == self.next {
+            return Ok(());
+        }
+        let at_hand = self.open.as_ref().map(|open| open.number);
+        self.extend_index()?;
+        if to > self.next && at_hand.is_some() && self.segment_of(to).map(|(number, _)| number) == at_hand {
+            self.next = to;
+            return Ok(());
+        }
+        self.seek(to)
+    }
+
+    /// The segment that holds a durable command: where the journal is read from behind a snapshot of that command.
+    ///
+    /// # Errors
+    /// [`Error::MissingSegment`] when it is not there any more; [`Error::Corrupt`], [`Error::Io`].
+    pub fn start_of(&mut self, seq: Seq) -> Result<CommandStart, Error> {
+        self.extend_index()?;
+        let (segment, first_seq) = self.segment_of(seq).ok_or_else(|| missing(seq))?;
+        let name = segment_name(Kind::Command, segment);
+        match self.map(&name, seq)?.1 {
+            HeaderState::Valid(header) => Ok(CommandStart {
+                segment,
+                first_seq,
+                chain: header.chain,
+            }),
+            HeaderState::Blank | HeaderState::Bad => Err(no_header(&name, seq)),
+        }
+    }
+
+    /// The segment known that holds, or will hold, this sequence, and its first one.
+    fn segment_of(&self, seq: Seq) -> Option<(SegmentNumber, Seq)> {
+        let after = self.index.partition_point(|(_, first)| *first <= seq);
+        after.checked_sub(1).map(|place| self.index[place])
     }
 
     /// The next command's frame, if it is not beyond `durable`: the last sequence that the caller knows to be
@@ -186,15 +213,7 @@ impl CommandReader {
 
     fn open_segment_of(&mut self, seq: Seq) -> Result<(), Error> {
         self.extend_index()?;
-        let after = self.index.partition_point(|(_, first)| *first <= seq);
-        let Some((number, _)) = after.checked_sub(1).map(|place| self.index[place]) else {
-            let file = segment_name(Kind::Command, SegmentNumber::FIRST);
-            return Err(Error::MissingSegment {
-                file,
-                number: SegmentNumber::FIRST,
-                seq,
-            });
-        };
+        let (number, _) = self.segment_of(seq).ok_or_else(|| missing(seq))?;
         self.open_segment(number, None, seq)
     }
 
@@ -207,11 +226,7 @@ impl CommandReader {
         let name = segment_name(Kind::Command, number);
         let (map, state) = self.map(&name, seq)?;
         let HeaderState::Valid(header) = state else {
-            return Err(Error::corrupt(
-                &name,
-                (0, seq),
-                "the segment that should hold this sequence has no header",
-            ));
+            return Err(no_header(&name, seq));
         };
         let continues = chain.is_none_or(|chain| chain == header.chain && header.first_seq == seq);
         if header.number != number || !continues {
@@ -226,8 +241,6 @@ impl CommandReader {
         self.open = Some(OpenSegment {
             name,
             number,
-            first_seq: header.first_seq,
-            carried: header.chain,
             map,
             block,
             frame,
@@ -274,6 +287,17 @@ impl CommandReader {
         let state = SegmentHeader::read(name, map.bytes(0..map.length().min(super::layout::BLOCK_MAX)))?;
         Ok((map, state))
     }
+}
+
+fn missing(seq: Seq) -> Error {
+    let number = SegmentNumber::FIRST;
+    let file = segment_name(Kind::Command, number);
+    Error::MissingSegment { file, number, seq }
+}
+
+fn no_header(name: &str, seq: Seq) -> Error {
+    let what = "the segment that should hold this sequence has no header";
+    Error::corrupt(name, (0, seq), what)
 }
 
 impl OpenSegment {

@@ -5,6 +5,7 @@
 //! it once and syncs once. Nothing is allocated. `examples/journal_speed.rs` watches it.
 
 use super::layout::{BATCH_HEADER, BatchHeader, Shape, command_chain_origin};
+use super::tail::Committed;
 use crate::bytes::{put, short, wide};
 use crate::frame::{COMMAND_FRAME_MAX, SEQ_AT, announced_length, fault_of};
 use crate::memory::AlignedBuffer;
@@ -39,6 +40,8 @@ pub struct CommandJournal {
     payload: usize,
     count: u32,
     durable: Seq,
+    /// Commands, and bytes of frames, of the last commit: they are in the buffer until the next frame comes.
+    committed: (u32, usize),
     chain: ChainHash,
     failed: bool,
     written: Written,
@@ -78,6 +81,7 @@ impl CommandJournal {
             payload: 0,
             count: 0,
             durable,
+            committed: (0, 0),
             chain,
             failed: false,
             written,
@@ -124,6 +128,18 @@ impl CommandJournal {
     #[must_use]
     pub fn pool(&self) -> Arc<SegmentPool> {
         Arc::clone(&self.pool)
+    }
+
+    /// What the last commit made durable; nothing, once more was appended.
+    #[must_use]
+    pub fn committed(&self) -> Committed<'_> {
+        let (count, payload) = if self.count == 0 { self.committed } else { (0, 0) };
+        let begins = self.shape.block + BATCH_HEADER;
+        Committed {
+            first: Seq(self.durable.0 + 1 - u64::from(count)),
+            last: self.durable,
+            frames: &self.buffer[begins..begins + payload],
+        }
     }
 
     /// What was written since the journal was opened.
@@ -228,6 +244,7 @@ impl CommandJournal {
         self.written.commits += 1;
         self.written.appended_bytes += wide(self.payload);
         self.written.disk_bytes += wide(end - start);
+        self.committed = (self.count, self.payload);
         (self.payload, self.count) = (0, 0);
         Ok(last)
     }
